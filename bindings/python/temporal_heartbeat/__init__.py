@@ -25,8 +25,10 @@ The model
                         token, and each call is one request to the server. Use them in a process
                         that heartbeats rarely and runs for a shorter time than the activity.
 
+    A `Worker` takes the tasks of a task queue itself, without Temporal's SDK, and runs a Python
+    function for each.
     `apart` runs an activity of a Python worker in a process of its own, which does all of this.
-    `current_activity` returns its `Activity`.
+    In both, `current_activity` returns the `Activity`.
     `temporal_heartbeat.aio` has both ways for asyncio: thousands of calls in flight, and no thread.
     `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
@@ -75,6 +77,7 @@ Signals
     REFUSED             The server refuses the heartbeats; ``info`` has the error.
     UNSEEDED            The saved progress couldn't be read, so automatic heartbeats are off until
                         something is recorded.
+    SHUTDOWN            The `Worker` shuts down, and its grace is over: end this attempt.
 
     `Activity.raise_if_cancelled` raises `Cancelled` if one of STOP_SIGNALS is set: stop the work.
     `Activity.reason` is the reason of a cancellation or a pause. By default a signal is set by the
@@ -108,7 +111,8 @@ Errors
     FailedPreconditionError, ServerError, InternalError
                         The server or the library failed. The message has the cause.
     AlreadyOpenError    An `Activity` holds this token: use that object, or close it first.
-    EndedError          This `Activity` has already ended the activity.
+    EndedError          This `Activity` has already ended the activity, or the `Worker` was shut
+                        down.
     InvalidHandleError  The `Activity` is closed, possibly by `disconnect`.
     ForkedError         The `Activity` belongs to the parent process. It is also raised in a child
                         that a signal handler forked during a call.
@@ -155,8 +159,10 @@ from ._rpc import (
     token_from_ids,
 )
 from ._submit_ahead import SubmittedTasks as SubmittedTasks, submit_ahead
+from ._task import Task, TaskInfo
 from ._telemetry import forward_logs, log_records, metrics
 from ._track import track
+from ._worker import Worker
 from .errors import *  # noqa: F403 - all exceptions are public here too
 from .errors import Error
 from .signals import STOP_SIGNALS, Signals
@@ -177,6 +183,9 @@ __all__ = [
     "report_cancelled",
     "token_from_env",
     "token_from_ids",
+    "Worker",
+    "Task",
+    "TaskInfo",
     "apart",
     "current_activity",
     "end_with_parent",

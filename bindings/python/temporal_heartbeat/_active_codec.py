@@ -45,6 +45,7 @@ __all__ = [
     "connect_with_codec",
     "discard_lock_of_calls",
     "invoke_encoded",
+    "invoke_with_binding",
     "submit_connect",
 ]
 
@@ -192,6 +193,21 @@ def invoke_encoded(
         try:
             values = encode(binding.codec_for(codec, context, require_encoded=require_encoded))
             return invoke(_bound(call, values, binding), may_block=may_block)
+        except _BindingReplacedError:
+            continue
+
+
+def invoke_with_binding(
+    call: Callable[[ctypes.CDLL, Binding, Any], tuple[int, T]],
+) -> tuple[Binding, T]:
+    """Makes a call that never waits, such as one that opens a handle.
+
+    Returns the binding of its connection too, with which the handle's values must be encoded.
+    """
+    while True:
+        binding = _active
+        try:
+            return binding, invoke(_bound(call, binding, binding), may_block=False)
         except _BindingReplacedError:
             continue
 

@@ -43,6 +43,8 @@ from .signals import STOP_SIGNALS, Signals, signals_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ._task import TaskInfo
+
 __all__ = [
     "NOT_GIVEN",
     "ActivityBase",
@@ -99,6 +101,10 @@ class ActivityBase:
 
     The timeouts of the private methods are in milliseconds.
     """
+
+    # The signals that a `Worker` sets.
+    _own_signals = _NO_SIGNALS
+    _task: Optional[TaskInfo] = None
 
     # Set when the activity is open.
     _fast_heartbeat: ctypes._NamedFuncPointer
@@ -172,11 +178,7 @@ class ActivityBase:
             workflow_type=workflow_type,
             activity_task_queue=task_queue,
         )
-        # Arguments of the fast calls. Threads may share the output, because each call writes the
-        # signals of the same activity.
-        self._handle = ctypes.c_uint64(0)
-        self._signals = ctypes.c_uint32(0)
-        self._signals_out = ctypes.byref(self._signals)
+        self._make_arguments(0)
 
         def encode(codec: Optional[Codec]) -> tuple[Optional[Codec], bytes]:
             encoded = _initial_details(initial_details, from_env, codec)
@@ -208,11 +210,7 @@ class ActivityBase:
                 context=context,
                 require_encoded=require_encoded or (from_env and _is_encoding_handed_over()),
             )
-            native = library()
-            self._fast_heartbeat = fast_function(native, "thb_activity_heartbeat")
-            self._fast_touch = fast_function(native, "thb_activity_touch")
-            self._fast_get_signals = fast_function(native, "thb_activity_get_signals")
-            self._fast_close = fast_function(native, "thb_activity_close")
+            self._find_fast_functions()
             self._closed = False
         except BaseException:
             # An interrupted call continues in its thread, and may open the activity later. So that
@@ -221,6 +219,53 @@ class ActivityBase:
             if self._handle.value:
                 library().thb_activity_close(self._handle, 0, None)
             raise
+
+    @classmethod
+    def _of_task(
+        cls: type[S], handle: int, task: TaskInfo, codec: Optional[Codec], close_timeout_ms: int
+    ) -> S:
+        """Returns the object for an activity that the library has opened for a worker's task."""
+        made = cls.__new__(cls)
+        made._closed = True
+        made._close_timeout_ms = close_timeout_ms
+        made._fail_on_exception = True
+        made._task = task
+        made._codec = codec
+        made._make_arguments(handle)
+        made._find_fast_functions()
+        made._closed = False
+        return made
+
+    def _make_arguments(self, handle: int) -> None:
+        """Makes the arguments of the fast calls.
+
+        Threads may share the output, because each call writes the signals of the same activity.
+        """
+        self._handle = ctypes.c_uint64(handle)
+        self._signals = ctypes.c_uint32(0)
+        self._signals_out = ctypes.byref(self._signals)
+
+    def _find_fast_functions(self) -> None:
+        native = library()
+        self._fast_heartbeat = fast_function(native, "thb_activity_heartbeat")
+        self._fast_touch = fast_function(native, "thb_activity_touch")
+        self._fast_get_signals = fast_function(native, "thb_activity_get_signals")
+        self._fast_close = fast_function(native, "thb_activity_close")
+
+    def _set_shutdown(self) -> None:
+        """Sets `Signals.SHUTDOWN`. The fast calls, which return only the library's, end with it."""
+        self._own_signals = Signals.SHUTDOWN
+
+        def fail(*_: Any) -> int:
+            return 1
+
+        for name in ("_fast_heartbeat", "_fast_touch", "_fast_get_signals"):
+            setattr(self, name, fail)
+
+    @property
+    def task(self) -> Optional[TaskInfo]:
+        """The `TaskInfo` of the task, if a `Worker` has taken it; otherwise None. Never waits."""
+        return self._task
 
     @classmethod
     def from_env(cls: type[S], **options: Unpack[ActivityOptions]) -> S:
@@ -479,7 +524,7 @@ class ActivityBase:
         """Calls a C function that outputs signals. Repeats a failed fast call to get its error."""
         signals = ctypes.c_uint32(0)
         invoke_function(name, self._handle, *arguments, ctypes.byref(signals), may_block=may_block)
-        return signals_of(signals.value)
+        return signals_of(signals.value | self._own_signals)
 
 
 def is_cancellation(exception: BaseException) -> bool:

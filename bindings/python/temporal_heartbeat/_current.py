@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 if TYPE_CHECKING:
     from ._activity_base import ActivityBase
 
-__all__ = ["current_activity", "set_current_activity"]
+__all__ = ["current_activity", "set_activity_in_context", "set_current_activity"]
 
 _in_context: ContextVar[Optional[ActivityBase]] = ContextVar("temporal_heartbeat_activity")
 
@@ -19,18 +19,19 @@ _in_process: list[ActivityBase] = []
 
 
 def current_activity() -> Any:
-    """Return the `Activity` of the running code, in a function that is decorated with `apart`.
+    """Return the `Activity` of the running code: of a `Worker`, or in a function that runs `apart`.
 
-    In a coroutine it is a `temporal_heartbeat.aio.Activity`. Any thread may call it.
+    In a coroutine it is a `temporal_heartbeat.aio.Activity`. Any thread may call it. In a `Worker`,
+    threads that the activity starts have no current one: pass it on.
 
     Raises RuntimeError in other code: open an `Activity`, and pass it on.
     """
     activity = _in_context.get(None) or next(iter(_in_process), None)
     if activity is None:
         raise RuntimeError(
-            "no activity is current here: only a function that is decorated with"
-            " temporal_heartbeat.apart has one. Elsewhere open one with Activity.from_env(), and"
-            " pass it on, for example track(items, activity)"
+            "no activity is current here: only an activity of a temporal_heartbeat.Worker, or a"
+            " function that is decorated with temporal_heartbeat.apart, has one. Elsewhere open one"
+            " with Activity.from_env(), and pass it on, for example track(items, activity)"
         )
     return activity
 
@@ -38,10 +39,19 @@ def current_activity() -> Any:
 @contextlib.contextmanager
 def set_current_activity(activity: ActivityBase) -> Iterator[None]:
     """Makes the activity current for the block, and for threads that the block starts."""
-    token = _in_context.set(activity)
     _in_process.append(activity)
+    try:
+        with set_activity_in_context(activity):
+            yield
+    finally:
+        _in_process.remove(activity)
+
+
+@contextlib.contextmanager
+def set_activity_in_context(activity: ActivityBase) -> Iterator[None]:
+    """Makes the activity current for the block only, in a process that runs several."""
+    token = _in_context.set(activity)
     try:
         yield
     finally:
-        _in_process.remove(activity)
         _in_context.reset(token)

@@ -1,8 +1,9 @@
 """Converts the values of JSON to the types that the annotations of a function name.
 
-The rules are those of the default converter of Temporal's SDK, so that a function gets the same
-arguments in a worker of the SDK and in a `Worker`. Only where the SDK converts nothing is a value
-converted here: if there are fewer arguments than parameters, or a parameter without an annotation.
+The rules are those of the default converter of Temporal's SDK. So a function gets the same
+arguments in a worker of the SDK and in a `Worker`. There is one difference: if there are fewer
+arguments than parameters, or a parameter has no annotation, the SDK converts nothing. Here the
+arguments that have an annotation are converted.
 """
 
 from __future__ import annotations

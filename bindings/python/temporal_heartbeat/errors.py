@@ -277,6 +277,7 @@ _STOP_TEXTS = {
     Signals.RESET: "the activity was reset",
     Signals.GONE: "the activity is over for this attempt",
     Signals.LEASE_LOST: "no heartbeat was acknowledged in time, another attempt may be running",
+    Signals.SHUTDOWN: "the worker is shutting down",
 }
 
 # Direct subclasses only: `LibraryNotFoundError` shares the status of `ConfigError`.

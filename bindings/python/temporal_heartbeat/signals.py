@@ -38,6 +38,11 @@ class Signals(enum.IntFlag):
     * ``UNSEEDED``: the library couldn't read the progress that the server holds. Automatic
       heartbeats would erase it, so none are sent until something is recorded.
 
+    A `Worker` sets this:
+
+    * ``SHUTDOWN``: the worker is shutting down, and has waited for the body long enough. End this
+      attempt: it then fails as retryable.
+
     The set may contain flags of later versions, which have no name here. Ignore them.
     """
 
@@ -50,9 +55,12 @@ class Signals(enum.IntFlag):
     REFUSED = _abi.SIGNAL_REFUSED
     DEADLINE = _abi.SIGNAL_DEADLINE
     UNSEEDED = _abi.SIGNAL_UNSEEDED
+    SHUTDOWN = 1 << 31  # the library doesn't know it
 
 
-STOP_SIGNALS = Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST
+STOP_SIGNALS = (
+    Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST | Signals.SHUTDOWN
+)
 """The signals after which the work should stop: for `Activity.wait` and `raise_if_cancelled`."""
 
 # The work waits while PAUSED is the only one of these that is set.

@@ -103,7 +103,7 @@ def test_every_call_documents_blocking_and_threads(name: str) -> None:
 
 
 def test_every_public_name_of_an_activity_is_documented() -> None:
-    for held in (thb.Activity, aio.Activity):
+    for held in (thb.Activity, aio.Activity, thb.Worker, thb.Task):
         for name in (name for name in dir(held) if not name.startswith("_")):
             assert inspect.getdoc(getattr(held, name)), name
     for name in handoff.__all__:
@@ -112,6 +112,6 @@ def test_every_public_name_of_an_activity_is_documented() -> None:
 
 def test_the_code_in_the_readme_compiles() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -1,0 +1,179 @@
+"""What a `Worker` refuses without a server. tests/python_worker has the scenarios with one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import BlackHole
+
+import temporal_heartbeat as thb
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+@pytest.fixture
+def worker() -> Iterator[thb.Worker]:
+    with thb.Worker("queue") as made:
+        yield made
+
+
+def body() -> None:
+    pass
+
+
+def generator() -> Iterator[int]:
+    yield 1
+
+
+def unreadable(number: Decimal) -> None:
+    pass
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Worker.* has no option 'max_concurrency': did you mean"):
+        thb.Worker("queue", max_concurrency=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a str, not int"):
+        thb.Worker(5)  # type: ignore[arg-type]
+
+
+def test_a_registered_function_stays_as_it_is(worker: thb.Worker) -> None:
+    assert worker.activity(body) is body
+    assert worker.activity(name="other")(body) is body
+
+
+def test_functions_that_can_not_be_activities_are_refused(worker: thb.Worker) -> None:
+    worker.activity(body)
+    with pytest.raises(thb.errors.InvalidArgumentError, match="two activities with the name body"):
+        worker.activity(body)
+    with pytest.raises(thb.errors.InvalidArgumentError, match="generator is a generator"):
+        worker.activity(generator)
+    worker.activity(unreadable)
+    with pytest.raises(thb.errors.InvalidArgumentError, match="Import the name at the top"):
+        worker.run()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_workers": 0}, "max_workers is a number, at least 1, not 0"),
+        ({"shutdown_grace": -1}, "shutdown_grace"),
+        ({"signals": [signal.SIGKILL]}, "can't shut the worker down"),
+    ],
+)
+@pytest.mark.usefixtures("connected")
+def test_an_invalid_option_of_run_is_refused(
+    worker: thb.Worker, options: Any, message: str
+) -> None:
+    worker.activity(body)
+    with pytest.raises(thb.errors.InvalidArgumentError, match=message):
+        worker.run(**options)
+
+
+@pytest.mark.usefixtures("disconnected")
+def test_a_worker_needs_activities_and_a_connection(worker: thb.Worker) -> None:
+    with pytest.raises(thb.errors.InvalidArgumentError, match="has no activities"):
+        worker.run()
+    with pytest.raises(thb.errors.NotConnectedError):
+        worker.next(0)
+    worker.activity(body)
+    with pytest.raises(thb.errors.NotConnectedError):
+        worker.run()
+
+
+@pytest.mark.usefixtures("connected")
+def test_options_that_the_library_refuses_name_the_option() -> None:
+    with pytest.raises(thb.errors.ConfigError, match="max_concurrent"):
+        thb.Worker("queue", max_concurrent=-1).next(0)
+    with pytest.raises(thb.errors.ConfigError, match="build_id must be given together"):
+        thb.Worker("queue", deployment_name="name").next(0)
+    with_types = thb.Worker("queue", activity_types=["other"])
+    with_types.activity(body)
+    with pytest.raises(thb.errors.InvalidArgumentError, match="for the activity_types other"):
+        with_types.run()
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_polling_worker_takes_no_more_activities(worker: thb.Worker) -> None:
+    assert worker.next(0) is None
+    assert worker.next(0.01) is None
+    os.close(worker.open_fd())
+    with pytest.raises(thb.errors.InvalidArgumentError, match="registered too late"):
+        worker.activity(body)
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_worker_that_was_shut_down_before_it_polls_has_ended(worker: thb.Worker) -> None:
+    worker.shutdown()
+    worker.activity(body)
+    with pytest.raises(thb.errors.EndedError, match="make another one"):
+        worker.run()
+    with pytest.raises(thb.errors.EndedError, match="make another one"):
+        worker.next()
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_closed_worker_ends_the_calls_of_other_threads(worker: thb.Worker) -> None:
+    raised: list[BaseException] = []
+
+    def take() -> None:
+        try:
+            worker.next()
+        except BaseException as error:
+            raised.append(error)
+
+    os.close(worker.open_fd())
+    thread = threading.Thread(target=take)
+    thread.start()
+    worker.close(timeout=0)
+    thread.join()
+    assert isinstance(raised[0], (thb.errors.InvalidHandleError, thb.errors.EndedError))
+
+
+def test_disconnecting_ends_run(connected: BlackHole, worker: thb.Worker) -> None:
+    worker.activity(body)
+
+    async def main() -> None:
+        serving = asyncio.ensure_future(worker.serve())
+        await asyncio.to_thread(connected.wait_for_request)
+        thb.disconnect(timeout=0.1)
+        with pytest.raises(thb.errors.NotConnectedError):
+            await serving
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_forked_child_can_not_use_the_worker(worker: thb.Worker) -> None:
+    os.close(worker.open_fd())
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            worker.next(0)
+        except thb.errors.ForkedError:
+            worker.close()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert worker.next(0) is None
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_worker_that_is_deleted_while_it_polls_warns() -> None:
+    workers = [thb.Worker("queue")]
+    assert workers[0].next(0) is None
+    with pytest.warns(ResourceWarning, match="unclosed <temporal_heartbeat"):
+        workers.clear()
+
+
+def test_no_activity_has_a_task_without_a_worker(disconnected: None) -> None:
+    with thb.Activity.from_env(when_absent="inactive") as act:
+        assert act.task is None

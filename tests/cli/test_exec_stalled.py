@@ -218,7 +218,7 @@ def test_frozen_exec_does_not_blame_its_command(start: StartActivity, execute: E
 @pytest.mark.parametrize("is_exec_frozen", [False, True], ids=["command", "exec and command"])
 def test_frozen_container_does_not_hang(is_exec_frozen: bool, start: StartActivity, execute: Exec) -> None:
     activity = start("workflow", maximum_attempts=1)
-    flags = ["--stall-timeout", "2s", "--stall-action", "fail"]
+    flags = ["--stall-timeout", "3s", "--stall-action", "fail"]
     with freezer() as group:
         command = ["sh", "-c", "echo $$; sleep 0.5; echo $$"]
         launcher = group.launcher

@@ -36,7 +36,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self.folder.chmod(0o711)
         self.variables = os.environ | {"SLURM_CONF": str(self.folder / "slurm.conf"), "SLURM_PORT": str(free_port())}
         script = [str(SCRIPTS / "local_cluster.sh"), str(self.folder)]
-        self._daemons = [subprocess.Popen(script, env=self.variables, start_new_session=True)]
+        self._processes = [subprocess.Popen(script, env=self.variables)]
         try:
             wait_until(lambda: self._idle_nodes() == len(NODES), "two idle nodes", LIMIT_S)
         except BaseException:
@@ -48,11 +48,10 @@ class Cluster(AbstractContextManager["Cluster"]):
     def __exit__(self, *_: object) -> None:
         for node in NODES:
             self.kill_processes(node)
-        for daemon in self._daemons:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(daemon.pid, signal.SIGTERM)
-            daemon.wait()
-        # They would report the end of their jobs to the cluster for ever.
+        for process in self._processes:
+            process.terminate()
+            process.wait(LIMIT_S)
+        # They would report the end of the jobs of a killed node for ever.
         _kill_at_once([pid for pid in _processes_of("slurmstepd") if self._has_open_files(pid)])
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -91,7 +90,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def start_node(self, node: str) -> None:
         script = [str(SCRIPTS / "local_cluster.sh"), "--node", str(self.folder), node]
-        self._daemons.append(subprocess.Popen(script, env=self.variables, start_new_session=True))
+        self._processes.append(subprocess.Popen(script, env=self.variables))
 
     def _has_open_files(self, pid: int) -> bool:
         """Returns whether the process has files open in the folder of this cluster."""

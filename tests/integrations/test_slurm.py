@@ -17,18 +17,21 @@ from temporalio.client import ActivityExecutionDescription, ActivityHandle
 from temporalio.exceptions import CancelledError
 
 from harness.fixtures import StartActivity
-from harness.paths import ROOT, TESTS
+from harness.paths import ROOT, TESTS, VENV_BIN
 from harness.polling import wait_until
 from harness.process import Process
 from harness.program import environment, is_alive, program
-from harness.server import Server
+from harness.server import Server, find_program, free_port
 from harness.worker import ActivityOptions, SdkWorker
 from integrations.journal import Journal
 from integrations.kills import Kills
+from integrations.reader import read
 from integrations.slurm import LIMIT_S, NODES, SCRIPTS, Cluster, variable_of
 
 SOLVER = str(TESTS / "integrations" / "solver.sh")
 HEARTBEAT_TIMEOUT_MS = 3_000
+# Longer than the start of a Python program with its imports on a busy machine.
+SUBMITIT_TIMEOUT_MS = 15_000
 # The items of a submitit job, which take 12 s.
 ITEMS = 60
 AN_HOUR_MS = 3_600_000
@@ -219,7 +222,7 @@ class Parent:
         variables = cluster.variables | job_variables(server) | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
         command = [sys.executable, str(SCRIPTS / "submitit_parent.py"), queue, str(self.logs)]
         self.process = Process(command, variables, merge_stderr=True)
-        options = ActivityOptions(heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS, start_to_close_ms=AN_HOUR_MS)
+        options = ActivityOptions(heartbeat_timeout_ms=SUBMITIT_TIMEOUT_MS, start_to_close_ms=AN_HOUR_MS)
         self.handle: ActivityHandle[Any] = sdk_worker.run(
             sdk_worker.client.start_activity("solve", items, id=queue, task_queue=queue, **options.as_arguments())
         )
@@ -301,7 +304,7 @@ def test_attempt_lives_while_its_submitit_job_waits_in_the_queue(
     cluster.wait_for_state(blocking, "RUNNING")
     parent = start_parent()
     wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
-    for _ in range(4):  # together longer than the heartbeat timeout
+    for _ in range(5):  # together longer than the heartbeat timeout
         parent.wait_for_heartbeat()
     cluster.run("scancel", blocking)
     assert parent.result() == ITEMS
@@ -316,3 +319,43 @@ def test_cancelled_attempt_leaves_the_queue(cluster: Cluster, start_parent: Call
     parent.cancel()
     cluster.wait_for_state(parent.jobs()[0], "CANCELLED")
     cluster.run("scancel", blocking)
+
+
+def test_page_is_followed_from_its_top(server: Server, tmp_path: Path) -> None:
+    variables = job_variables(server) | {
+        "PATH": f"{program().parent}:{find_program().parent}:{VENV_BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "bindings" / "python"),
+        "SLURM_PORT": str(free_port()),
+    }
+
+    def logs() -> str:
+        return "".join(path.read_text() for path in tmp_path.glob("solve-*.log"))
+
+    def said() -> str:
+        return (tmp_path / "said").read_text()
+
+    def folders() -> set[Path]:
+        return set(Path("/tmp").glob("slurm-*"))
+
+    existing = folders()
+
+    def works_on_fit() -> bool:
+        outputs = [path for folder in folders() - existing for path in folder.glob("jobs/*.out")]
+        return any("item 5" in path.read_text() for path in outputs)
+
+    done = read(
+        "slurm.md",
+        tmp_path,
+        variables,
+        [
+            lambda: wait_until(lambda: "idle" in said(), "the cluster", LIMIT_S),
+            lambda: wait_until(lambda: "\n10\n" in logs(), "ten items", LIMIT_S),
+            lambda: wait_until(lambda: "attempt 2" in logs(), "the next attempt", LIMIT_S),
+            lambda: wait_until(lambda: said().count("Result") > 0, "the result", LIMIT_S),
+            lambda: wait_until(works_on_fit, "some items of the function", LIMIT_S),
+            lambda: wait_until(lambda: said().count("Result") > 1, "the second result", LIMIT_S),
+        ],
+    )
+    assert "attempt 3" not in logs()
+    assert re.search(r"Result +0\b", done), done
+    assert re.search(r"Result +50\b", done), done

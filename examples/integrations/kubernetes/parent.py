@@ -62,3 +62,5 @@ async def main(task_queue: str) -> None:
 if __name__ == "__main__":
     manifest = Path(sys.argv[2])
     asyncio.run(main(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can abort the exit of an interpreter

@@ -3,10 +3,11 @@
 #
 #     local_cluster.sh FOLDER &
 #     export SLURM_CONF=FOLDER/slurm.conf
-#     sinfo
+#     until sinfo; do sleep 1; done
 #
-# The daemons run until this script gets SIGTERM or SIGINT. FOLDER and the folders above it must be accessible to all users. The cluster
-# has two partitions: jobs in `high` preempt jobs in `low`, which have 20 s to end. It uses no cgroups, no systemd and no accounting.
+# The daemons run until this script gets SIGTERM or SIGINT. Then it cancels the jobs. The folders above FOLDER must be accessible to all
+# users. The cluster has two partitions: jobs in `high` preempt jobs in `low`, which have 20 s to end. It uses no cgroups, no systemd and no
+# accounting.
 #
 # FOLDER/pid-DAEMON has the pid of each daemon: `kill -KILL` on a `slurmd` and on what it has started is a node that loses its power.
 # `local_cluster.sh --node FOLDER n1` runs a node again.
@@ -14,8 +15,8 @@ set -euo pipefail
 
 write_config() {
     # Paths by which processes of other users reach the socket.
-    mkdir -m 711 -p "$folder" "$folder/munge"
-    mkdir -p "$folder/state"
+    mkdir -p "$folder/munge" "$folder/state"
+    chmod 711 "$folder" "$folder/munge"
     (umask 077 && head -c 128 /dev/urandom >"$folder/munge/key")
     cat >"$folder/slurm.conf" <<END
 ClusterName=local
@@ -62,11 +63,25 @@ if [[ $1 = --node ]]; then
     run_node "$3"
 fi
 
+# Cancels the jobs, so that no process of them is left, and ends the daemons. The others need munged for their last messages.
+stop() {
+    trap '' TERM INT
+    for partition in low high; do timeout 10 scancel --partition=$partition || true; done
+    for ((tries = 0; tries < 60; tries++)); do
+        [[ $(timeout 10 squeue --noheader) ]] || break
+        sleep 0.5
+    done
+    kill "${daemons[@]:1}" 2>/dev/null || true
+    wait "${daemons[@]:1}" || true
+    kill "${daemons[0]}"
+}
+
 folder=$(realpath -m "$1")
+export SLURM_CONF=$folder/slurm.conf
 port=${SLURM_PORT:-26817}
 write_config
 daemons=()
-trap 'kill "${daemons[@]}" 2>/dev/null || true; wait' EXIT
+trap stop EXIT
 trap 'exit 0' TERM INT
 munged --foreground --key-file="$folder/munge/key" --socket="$folder/munge/socket" --pid-file="$folder/munge/pid" \
     --log-file="$folder/munge/log" --seed-file="$folder/munge/seed" >"$folder/out-munged" 2>&1 &

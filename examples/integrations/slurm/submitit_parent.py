@@ -93,3 +93,5 @@ if __name__ == "__main__":
     folder = Path(sys.argv[2])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     asyncio.run(main(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can abort the exit of an interpreter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
 import pytest
 from support import BlackHole
 
@@ -56,6 +58,21 @@ def test_recorded_items_are_not_submitted_again(connected: BlackHole) -> None:
     with Activity(b"token", initial_details=[4], close_timeout=0) as act, engine.tasks(8) as tasks:
         assert list(track(tasks, act)) == ["5", "6", "7"]
     assert engine.submitted == [5, 6, 7]
+
+
+def test_pool_runs_the_items_of_a_loop(connected: BlackHole) -> None:
+    def cancel(tasks: list[Future[int]]) -> None:
+        wait([task for task in tasks if not task.cancel()])
+
+    with (
+        ThreadPoolExecutor(2) as pool,
+        Activity(b"token", initial_details=[], close_timeout=0) as act,
+        submit_ahead(
+            lambda item: pool.submit(pow, item, 2), range(6), limit=4, cancel=cancel
+        ) as tasks,
+    ):
+        assert [task.result() for task in track(tasks, act)] == [0, 1, 4, 9, 16, 25]
+        assert act.info["records"] == 6
 
 
 def test_loop_of_fewer_items_than_recorded_is_refused(connected: BlackHole) -> None:

@@ -67,6 +67,9 @@ class EngineActivity:
         details = self._sdk_worker.run(description.heartbeat_details())
         return list(details or [])
 
+    def attempt(self) -> int:
+        return self._sdk_worker.run(self._handle.describe()).attempt
+
     def last_failure(self) -> str:
         """Returns the message and the stack trace of the last attempt that failed."""
         description = self._sdk_worker.run(self._handle.describe(include_last_failure=True))
@@ -75,6 +78,12 @@ class EngineActivity:
 
     def cancel(self) -> None:
         self._sdk_worker.run(self._handle.cancel())
+
+    def pause(self) -> None:
+        self._sdk_worker.run(self._handle.pause())
+
+    def unpause(self) -> None:
+        self._sdk_worker.run(self._handle.unpause())
 
     def result(self) -> Any:
         return self._sdk_worker.run(self._handle.result(), RESULT_LIMIT_S)

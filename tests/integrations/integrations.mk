@@ -6,7 +6,7 @@
 #     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
 #     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
 
-INTEGRATIONS      := mpi slurm kubernetes training
+INTEGRATIONS      := ray dask mpi slurm kubernetes training
 INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
 
 DEBIAN_mpi        := openmpi-bin libopenmpi-dev

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from temporalio.exceptions import CancelledError
 from harness.build import STRICT, run
 from harness.languages import linked
 from harness.paths import BUILD, INCLUDE, TESTS
+from harness.polling import wait_until
 from harness.program import is_alive
 from harness.requires import requires
 from harness.server import Server
 from harness.worker import SdkWorker
 from integrations.activities import EXAMPLES, EngineActivity, ExampleWorker, environment
-from integrations.journal import Journal
+from integrations.journal import LIMIT_S, Journal
 from integrations.kills import KILLS, Kills
 from integrations.reader import read
 
@@ -140,6 +142,32 @@ def test_hung_rank_is_killed_and_named(program: str, sdk_worker: SdkWorker, tmp_
         assert re.search("a rank hangs: .*the slowest rank is 3, after step", failure), failure
         assert job.activity.result() == sum(ITEMS)
         job.journal.check(ITEMS, recorded=recorded)
+
+
+@pytest.mark.usefixtures("program")
+def test_paused_job_waits_at_a_checkpoint(sdk_worker: SdkWorker, tmp_path: Path) -> None:
+    job = Job(sdk_worker, tmp_path)
+    job.journal.wait_for(1, events=50)
+    job.activity.pause()
+
+    def steps() -> set[int]:
+        return {len([line for line in job.journal.of(1, "end") if line.item % RANKS == rank]) for rank in range(RANKS)}
+
+    # A heartbeat shows the pause to rank 0, and the next checkpoint stops all ranks.
+    wait_until(lambda: is_idle(job) and len(steps()) == 1, "all ranks wait", timeout_s=LIMIT_S)
+    [step] = steps()
+    assert step % 10 == 0
+    assert step < STEPS
+    job.activity.unpause()
+    assert job.activity.result() == sum(ITEMS)
+    job.journal.check(ITEMS)
+
+
+def is_idle(job: Job) -> bool:
+    """Returns whether nothing is written for 20 times the duration of a step."""
+    written = job.journal.lines()
+    time.sleep(1)
+    return job.journal.lines() == written
 
 
 @pytest.mark.usefixtures("program")

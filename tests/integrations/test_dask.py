@@ -1,0 +1,122 @@
+"""Dask: the worker of examples/integrations/dask, on a cluster whose nannies restart killed workers."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import distributed
+import pytest
+from distributed import Client, LocalCluster
+from temporalio.exceptions import CancelledError
+
+from harness.server import Server
+from harness.worker import SdkWorker
+from integrations.activities import EngineActivity, ExampleWorker, environment
+from integrations.journal import Journal
+from integrations.kills import KILLS, Kills
+from integrations.reader import read
+
+ITEMS = range(40)
+LONG = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def cluster(server: Server) -> Iterator[LocalCluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(server).items():  # each worker has the package, and finds the server
+            patch.setenv(name, value)
+        with (
+            LocalCluster(n_workers=3, threads_per_worker=2, dashboard_address=None) as running,
+            ExampleWorker(server, "dask/worker.py", [], {"DASK_SCHEDULER_ADDRESS": running.scheduler_address}),
+        ):
+            yield running
+
+
+class Job:
+    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS)) -> None:
+        self.journal = Journal(folder / "journal")
+        self._bodies = folder / "bodies"
+        self.activity = EngineActivity(sdk_worker, "process", "dask", [items, str(folder)])
+
+    def body(self, number: int = 1) -> int:
+        """Returns the process of a body."""
+        return int(self._bodies.read_text().splitlines()[number - 1].split()[1])
+
+    def recorded_items(self) -> range:
+        details = self.activity.details()
+        return range(details[0] + 1 if details else 0)
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_activity_resumes_when_the_dask_worker_of_its_body_is_killed(
+    number: int, cluster: LocalCluster, sdk_worker: SdkWorker, tmp_path: Path, kills: Kills
+) -> None:
+    with Client(cluster) as client:
+        client.wait_for_workers(3)
+    with kills.one("Dask", distributed.__version__, "the worker with the body") as kill:
+        job = Job(sdk_worker, tmp_path)
+        job.journal.wait_for(1, events=4 + 13 * number % 60)
+        recorded = job.recorded_items()
+        kill.now()
+        os.kill(job.body(), signal.SIGKILL)
+        kill.resumed(job.journal.wait_for(2, events=1))
+        assert job.activity.result() == len(ITEMS)
+        job.journal.check(ITEMS, recorded=recorded)
+
+
+def test_next_attempt_follows_when_dask_gives_up(cluster: LocalCluster, sdk_worker: SdkWorker, tmp_path: Path) -> None:
+    job = Job(sdk_worker, tmp_path, items=100)
+    for number in range(1, 5):
+        job.journal.wait_for(number, events=1)
+        assert job.activity.attempt() == 1
+        with Client(cluster) as client:
+            client.wait_for_workers(3)
+        os.kill(job.body(number), signal.SIGKILL)
+    job.journal.wait_for(5, events=1)
+    assert job.activity.attempt() == 2
+    assert job.activity.result() == 100
+    job.journal.check(range(100))
+
+
+def test_activity_continues_when_another_dask_worker_is_killed(
+    cluster: LocalCluster, sdk_worker: SdkWorker, tmp_path: Path
+) -> None:
+    with Client(cluster) as client:
+        client.wait_for_workers(3)
+    job = Job(sdk_worker, tmp_path)
+    job.journal.wait_for(1, events=20)
+    os.kill(next(line.pid for line in job.journal.lines() if line.pid != job.body()), signal.SIGKILL)
+    assert job.activity.result() == len(ITEMS)
+    job.journal.check(ITEMS)
+    assert {line.attempt for line in job.journal.lines()} == {1}
+
+
+def test_reader_of_the_page_sees_a_killed_body_and_a_result(
+    server: Server, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with Client(cluster) as client:
+        client.wait_for_workers(3)
+    journal = Journal(tmp_path / "results" / "journal")
+    said = read(
+        "dask.md",
+        tmp_path,
+        environment(server) | {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address},
+        [lambda: journal.wait_for(1, events=50), lambda: journal.wait_for(2, events=1)],
+    )
+    assert re.search(r"Result\s+300", said), said
+
+
+def test_cancelled_activity_stops_its_items(cluster: LocalCluster, sdk_worker: SdkWorker, tmp_path: Path) -> None:
+    job = Job(sdk_worker, tmp_path, items=LONG)
+    job.journal.wait_for(1, events=20)
+    job.activity.cancel()
+    assert isinstance(job.activity.failure(), CancelledError)
+    written = job.journal.lines()
+    with Client(cluster) as client:
+        states = client.run(lambda dask_worker: len(dask_worker.state.all_running_tasks))
+    assert set(states.values()) == {0}
+    assert job.journal.lines() == written
+    # Running items have stopped before their end.
+    assert len(job.journal.of(1, "begin")) > len(job.journal.of(1, "end"))

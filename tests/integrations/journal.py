@@ -10,11 +10,12 @@ The kernel appends each line whole, so the order of the lines is the order of th
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.polling import wait_until
+from harness.program import is_alive
 
 # A cluster and its interpreters start slowly on a busy machine.
 LIMIT_S = 180.0
@@ -62,7 +63,13 @@ class Journal:
         again = {line.item for line in lines if line.attempt > 1} & set(recorded)
         assert not again, f"done again, although recorded: {sorted(again)}"
 
-    def wait_for_the_end_of(self, attempt: int, is_alive: Callable[[int], bool]) -> None:
+    def at_work(self, attempt: int) -> list[int]:
+        """Returns the living processes that have begun an item of the attempt, and haven't ended it."""
+        begun = {line.item: line.pid for line in self.of(attempt, "begin")}
+        ended = {line.item for line in self.of(attempt, "end")}
+        return [pid for item, pid in begun.items() if item not in ended and is_alive(pid)]
+
+    def wait_for_the_end_of(self, attempt: int) -> None:
         """Waits until no process that has worked for the attempt is alive."""
         pids = {line.pid for line in self.of(attempt)}
         wait_until(lambda: not any(map(is_alive, pids)), f"the processes of attempt {attempt} end", timeout_s=LIMIT_S)

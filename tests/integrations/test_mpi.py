@@ -124,6 +124,7 @@ def test_killed_job_resumes_from_its_checkpoint(
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         kill.resumed(job.journal.wait_for(2, events=1))
+        assert not [line.pid for line in job.journal.of(1) if is_alive(line.pid)], "ranks work beside the next attempt"
         assert job.activity.result() == sum(ITEMS)
         job.journal.check(ITEMS, recorded=recorded)
 
@@ -176,7 +177,7 @@ def test_cancelled_job_stops_all_ranks(sdk_worker: SdkWorker, tmp_path: Path) ->
     job.journal.wait_for(1, events=50)
     job.activity.cancel()
     assert isinstance(job.activity.failure(), CancelledError)
-    job.journal.wait_for_the_end_of(1, is_alive)
+    job.journal.wait_for_the_end_of(1)
     # All ranks have stopped at the same checkpoint.
     [*ends] = [len([line for line in job.journal.of(1, "end") if line.item % RANKS == rank]) for rank in range(RANKS)]
     assert len(set(ends)) == 1

@@ -19,6 +19,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 NAMESPACE = "activities"  # of the names of Ray's actors
+NODE_DEATH_SECONDS = 30  # Ray notices the end of a node sooner
 
 
 @ray.remote
@@ -27,7 +28,7 @@ def work(item: int, folder: str) -> int:
     line = f"{item} {os.environ['TEMPORAL_ACTIVITY_ATTEMPT']} {os.getpid()}"
     with open(f"{folder}/journal", "a") as journal:
         print("begin", line, file=journal, flush=True)
-        time.sleep(0.1)
+        time.sleep(float(os.environ.get("ITEM_SECONDS", "0.1")))
         print("end", line, file=journal, flush=True)
     return item
 
@@ -38,9 +39,10 @@ def cancel(tasks: "list[ray.ObjectRef[int]]") -> None:
     ray.wait(tasks, num_returns=len(tasks))  # until none of them runs
 
 
-@ray.remote
+@ray.remote(max_concurrency=2)
 class Body:
     def is_ready(self) -> bool:
+        """Answers also while `run` works."""
         return True
 
     def run(self, items: int, folder: str) -> None:
@@ -105,12 +107,23 @@ async def unless_cancelled(act: aio.Activity, waits: "Awaitable[object]") -> Non
 
 def end_earlier_body(name: str) -> None:
     """Ends the body of an earlier attempt, and waits until Ray has ended it and its tasks."""
+    began = time.monotonic()
     while True:
         try:
-            ray.kill(ray.get_actor(name, NAMESPACE))
+            body = ray.get_actor(name, NAMESPACE)
         except ValueError:  # there is none
             return
+        # If its node has died, only Ray itself may end it: when it notices that, it first ends the tasks of the body.
+        if answers(body) or time.monotonic() - began > NODE_DEATH_SECONDS:
+            ray.kill(body)
         time.sleep(0.1)
+
+
+def answers(body: ray.actor.ActorHandle) -> bool:
+    try:
+        return bool(ray.get(body.is_ready.remote(), timeout=1))
+    except ray.exceptions.RayError:
+        return False
 
 
 async def main() -> None:

@@ -20,7 +20,7 @@ from harness.fixtures import StartActivity
 from harness.paths import ROOT, TESTS, VENV_BIN
 from harness.polling import wait_until
 from harness.process import Process
-from harness.program import environment, is_alive, program
+from harness.program import environment, program
 from harness.server import Server, find_program, free_port
 from harness.worker import ActivityOptions, SdkWorker
 from integrations.journal import Journal
@@ -157,7 +157,7 @@ def test_jobs_that_are_workers_resume(
             with kills.one("Slurm", cluster.version, what) as kill:
                 end(pool, job, node)
                 # Slurm preempts jobs and checks time limits later. So the clock starts at the end of the process.
-                pool.journal.wait_for_the_end_of(attempt, is_alive)
+                pool.journal.wait_for_the_end_of(attempt)
                 kill.now()
                 kill.resumed(pool.journal.wait_for(attempt + 1, 1))
                 assert pool.journal.of(attempt + 1)[0].item >= recorded, "recorded items are done again"

@@ -14,7 +14,6 @@ from harness.handoff_program import handoff_environment
 from harness.paths import ROOT
 from harness.polling import wait_until
 from harness.process import Process
-from harness.program import is_alive
 from harness.requires import missing
 from harness.server import Server
 from harness.worker import Attempt
@@ -115,7 +114,7 @@ def test_killed_training_ends_with_the_same_model(
             [progress] = activity.heartbeat_details()
             process = run(server, activity.next_attempt(), folders[0], number + 1)
             recorded.resumed(journal.wait_for(number + 1, 1))
-            journal.wait_for_the_end_of(number, is_alive)
+            journal.wait_for_the_end_of(number)
             first = journal.of(number + 1)[0].item
             assert first > (progress or {"step": 0})["step"], "recorded steps are done again"
             journal.check(range(1, first))

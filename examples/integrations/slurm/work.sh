@@ -23,9 +23,9 @@ while # a signal interrupts `wait`
     [[ $is_signalled = yes ]]
 do was_signalled=yes; done
 
-# After SIGTERM, `work` has ended its attempt, and another job takes the next one. If the reason is the time limit, or a job of a higher
-# priority, this job shall take tasks again later. After `scancel` it isn't in the state RUNNING. Its SLURM_JOB_ID can also be the id of the
-# whole array.
+# After SIGTERM, `work` has ended its attempt, and another job takes the next one. If the reason is the time limit, this job shall take tasks
+# again later. After `scancel`, and if Slurm requeues the job, it isn't in the state RUNNING. Its SLURM_JOB_ID can also be the id of the whole
+# array.
 job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 if [[ ${was_signalled:-no} = yes && $(squeue --noheader --job="$job" --states=RUNNING) ]]; then
     scontrol requeue "$job"

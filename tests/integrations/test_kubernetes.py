@@ -32,7 +32,8 @@ from integrations.pod import Image, Manifest, Pod
 
 EXAMPLES = ROOT / "examples" / "integrations" / "kubernetes"
 SOLVER = TESTS / "integrations" / "solver.sh"
-HEARTBEAT_TIMEOUT_MS = 3_000
+# Longer than the start of a pod on a busy machine.
+HEARTBEAT_TIMEOUT_MS = 10_000
 
 # The solver of a Job's image.
 SOLVER_OF_JOB = f"""#!/bin/bash

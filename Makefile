@@ -217,7 +217,7 @@ sim-compare: venv $(OLDER:%=$(SERVERS)%/bin/temporal) ## compare the simulation'
 sim-planted: ## check that the simulation finds each mistake that is planted in the library (20 minutes)
 	$(PYTHON) tests/sim/planted.py
 
-TARGETS  := functions tokens options failures payloads codec_answers
+TARGETS  := functions tokens options failures payloads codec_answers poll_answers
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 FUZZ     := cd tests/fuzz && $(UNSTABLE) RUSTFLAGS="-Zsanitizer=address $(COVERAGE)" $(CARGO) build --release --target $(TRIPLE)
 

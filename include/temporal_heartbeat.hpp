@@ -41,12 +41,14 @@
  *
  * ASYNCHRONOUS CALLS. A Queue has many calls in flight in one thread: with callbacks, futures, or C++20 coroutines.
  *
+ * WORKERS. A Worker takes the tasks of a task queue, and runs a function for each, in threads.
+ *
  * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
  *
  * THREADS. Any thread may call any function, and may close an Activity that other threads wait for. Don't move, assign
  * or destroy an object, or call Details::add, while another thread uses the object.
  *
- * LIFETIMES. Client, Activity, Watch and Queue are movable handles. A moved-from, closed or default-constructed object
+ * LIFETIMES. Client, Activity, Watch, Queue and Task are movable handles. A moved-from, closed or default-constructed object
  * is closed: its calls return THB_INVALID_HANDLE, and closing it again is not an error. Destructors never throw, and
  * wait at most 2 s: call close or disconnect to wait longer, and to learn whether the last record was sent.
  */
@@ -74,6 +76,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <tuple>
 #include <type_traits>
 #include <unordered_map>
@@ -1952,6 +1955,189 @@ private:
     }
 
     std::shared_ptr<Calls> calls_;
+};
+
+/* A task of a Worker: one attempt of an activity. Its activity is open and beats. The destructor closes the activity. */
+class Task {
+public:
+    /* Takes ownership of a task that thb_worker_next returned. If a codec can't decode its values, the attempt fails. */
+    static Result<Task> take(thb_task_t *taken) {
+        Task task(taken);
+        Error error = copy(thb_task_input(taken), task.input_);
+        if (!error) error = copy(thb_task_details(taken), task.details_);
+        if (!error) return task;
+        const Result<void> failed = task.activity_.fail(Failure(error).type("Worker"));
+        return failed ? error : failed.error();
+    }
+
+    Activity &activity() noexcept { return activity_; }
+    /* The type of the activity, which says what to do. */
+    std::string_view activity_type() const noexcept { return thb_task_activity_type(task_.get()); }
+    /* The arguments. */
+    const Details &input() const noexcept { return input_; }
+    /* The heartbeat details of the previous attempt, from which the work continues. */
+    const Details &details() const noexcept { return details_; }
+    /* Facts about the attempt: the JSON of thb_task_info. */
+    std::string_view info() const noexcept { return thb_task_info(task_.get()); }
+    /* The task token, for example to hand the task to another process. */
+    std::string_view token() const noexcept {
+        std::size_t len = 0;
+        const void *data = thb_task_token(task_.get(), &len);
+        return {static_cast<const char *>(data), len};
+    }
+
+private:
+    explicit Task(thb_task_t *taken) : task_(taken), activity_(thb_task_activity(taken)) {}
+    static Error copy(const thb_details_t *from, Details &to) {
+        std::size_t len = 0;
+        const void *data = thb_details_decoded_payloads(from, &len);
+        const std::string_view payloads(static_cast<const char *>(data), len);
+        if (Error error = to.add(Value::payloads(payloads)).error()) return error;
+        const detail::SharedCodec codec = detail::connection_codec();
+        if (!codec) return {};
+        Result<Details> decoded = detail::CodecCalls(*codec).decoded(std::move(to));
+        if (decoded) to = *std::move(decoded);
+        return decoded.error();
+    }
+    struct Free {
+        void operator()(thb_task_t *task) const noexcept { thb_task_free(task); }
+    };
+
+    // The activity is closed first: a slot is free when both are.
+    std::unique_ptr<thb_task_t, Free> task_;
+    Activity activity_;
+    Details input_, details_;
+};
+
+/* An activity worker, without an SDK: takes tasks from a task queue, and runs a function for each.
+ *
+ *     thb::Client client = thb::Client::connect().value();
+ *     thb::Worker worker("models");
+ *     worker.on("solve", [](thb::Task &task) {
+ *         std::int64_t step = task.details().integer().value_or(0);  // of the previous attempt
+ *         for (; step < 100; ++step) {
+ *             work_on(task.input()[0], step);
+ *             task.activity().heartbeat(step + 1).value();
+ *         }
+ *         return "100 steps";  // completes the activity
+ *     });
+ *     worker.run(4).value();  // until shutdown
+ *
+ * What a function returns is the result: nothing, or what a Value is made of. A function that has ended the activity
+ * itself should return nothing. An exception fails the attempt, so that the server retries it. Cancelled (of track) ends
+ * it as cancelled if that was requested. Other workers get the activities of other types.
+ */
+class Worker {
+public:
+    /* options is the JSON of thb_worker_open, without task_queue and activity_types. */
+    explicit Worker(std::string_view task_queue, std::string_view options = {})
+        : options_(detail::with_member(options, "\"task_queue\": " + detail::quoted(task_queue))) {}
+
+    /* Sets what to do for an activity type: a function that takes a Task &. Call it before run. */
+    template <typename Function>
+    Worker &on(std::string_view activity_type, Function function) {
+        functions_[std::string(activity_type)] = [function = std::move(function)](Task &task) mutable -> Error {
+            if constexpr (std::is_void_v<decltype(function(task))>) {
+                function(task);
+                return task.activity().complete().error();
+            } else {
+                const auto result = function(task);
+                return task.activity().complete(Value(result)).error();
+            }
+        };
+        return *this;
+    }
+
+    /* Takes tasks, and runs them in this many threads, until shutdown. Needs a Client. Returns THB_OK after a shutdown,
+     * or an error of polling that a retry doesn't help. Tasks that run are finished first. */
+    Result<void> run(unsigned threads = 1) {
+        if (threads == 0) threads = 1;
+        if (Error error = open(threads)) return error;
+        std::vector<std::thread> others;
+        for (unsigned i = 1; i < threads; ++i) others.emplace_back([this] { take_tasks(); });
+        take_tasks();
+        for (std::thread &other : others) other.join();
+        thb_worker_close(handle_, detail::milliseconds(destructor_timeout), nullptr);
+        return error_;
+    }
+
+    /* Makes run return when the tasks that have arrived are done. Any thread may call it, also before run. Never blocks. */
+    void shutdown() {
+        is_shut_down_ = true;
+        if (handle_ != 0) thb_worker_shutdown(handle_, 0, nullptr);
+    }
+
+private:
+    Error open(unsigned threads) {
+        std::string types;
+        for (const auto &[type, function] : functions_) types += (types.empty() ? "" : ",") + detail::quoted(type);
+        std::string json = detail::with_member(options_, "\"activity_types\": [" + types + "]");
+        if (detail::find_member(json, "max_concurrent") == std::string::npos)
+            json = detail::with_member(json, "\"max_concurrent\": " + std::to_string(threads));
+        thb_worker_t worker = 0;
+        if (functions_.empty()) return Error(THB_INVALID_ARGUMENT, "the worker has no functions: call on first");
+        if (Error error = detail::call(thb_worker_open, std::string_view(json), &worker)) return error;
+        handle_ = worker;
+        if (is_shut_down_) shutdown();
+        return {};
+    }
+
+    void take_tasks() {
+        for (;;) {
+            thb_task_t *taken = nullptr;
+            const Error error = detail::call(thb_worker_next, thb_worker_t(handle_), THB_FOREVER, &taken);
+            if (error.status() == THB_ENDED || error.status() == THB_INVALID_HANDLE) return;
+            if (error) {
+                const std::lock_guard<std::mutex> lock(mutex_);
+                if (!error_) error_ = error;
+                shutdown();
+            } else if (taken != nullptr) {
+                run_task(taken);
+            }
+        }
+    }
+
+    void run_task(thb_task_t *taken) {
+        Result<Task> task = Task::take(taken);
+        if (!task) return;
+        const std::optional<Failure> failure = run_function(*task);
+        // If the server can't be reached, the attempt times out there, and is retried.
+        if (failure) static_cast<void>(task->activity().fail(*failure));
+    }
+
+    /* Runs the function of a task. Returns why the attempt fails, if it does. */
+    std::optional<Failure> run_function(Task &task) {
+        const auto function = functions_.find(std::string(task.activity_type()));
+        if (function == functions_.end()) return Failure("no such activity type").type("NotFoundError");
+#ifdef __cpp_exceptions
+        try {
+            return failure_of(function->second(task));
+        } catch (const Cancelled &cancelled) {
+            if (!cancelled.signals().cancel_requested()) return Failure(cancelled);
+            return failure_of(task.activity().report_cancelled().error());
+        } catch (const std::exception &exception) {
+            return Failure(exception);
+        } catch (...) {
+            return Failure("an exception that isn't a std::exception");
+        }
+#else
+        return failure_of(function->second(task));
+#endif
+    }
+    /* A result that the server doesn't accept fails the attempt. After an end nothing more is needed. */
+    static std::optional<Failure> failure_of(const Error &error) {
+        const thb_status_t status = error.status();
+        if (status == THB_OK || status == THB_ENDED || status == THB_NOT_FOUND || status == THB_IN_DOUBT)
+            return std::nullopt;
+        return Failure(error);
+    }
+
+    std::string options_;
+    std::map<std::string, std::function<Error(Task &)>> functions_;
+    std::atomic<thb_worker_t> handle_{0};
+    std::atomic<bool> is_shut_down_{false};
+    std::mutex mutex_;
+    Error error_;
 };
 
 /* Functions that send one request and need no handle; see the thb functions of the same names. */

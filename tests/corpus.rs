@@ -31,6 +31,7 @@ fn corpus_inputs_cause_no_fault() {
     replay("failures", targets::failures);
     replay("payloads", targets::payloads);
     replay("codec_answers", targets::codec_answers);
+    replay("poll_answers", targets::poll_answers);
     replay("functions", targets::functions);
 }
 

@@ -96,7 +96,8 @@ impl Worker {
             matches!(registry.wait(handle, &Deadline::within(untaken), finished).await, Ok(None));
         if time_is_over {
             if let Some(task) = self.ready.remove(handle.number()) {
-                let message = format!("the worker didn't take the task within {untaken:?}");
+                let limit = humantime::format_duration(untaken);
+                let message = format!("the program didn't take the task from the worker within {limit}");
                 return self.hand_back_open(task, "Worker", &message).await;
             }
             // Fails if the handle was closed, which ends the wait too.

@@ -59,7 +59,7 @@ impl WorkerOptions {
             task_queue: task_queue.ok_or_else(|| {
                 Error::config(format!("{} is missing: it names the task queue", options.at("task_queue")))
             })?,
-            activity_types: options.get("activity_types", "an array of strings")?.unwrap_or_default(),
+            activity_types: activity_types(options)?,
             max_concurrent: count(max_concurrent.unwrap_or(DEFAULT_CONCURRENT)),
             max_per_second: options.decimal("max_per_second", RATES)?,
             max_tasks: options.integer("max_tasks", 1..=i64::MAX)?.map(i64::unsigned_abs),
@@ -76,6 +76,12 @@ impl WorkerOptions {
             activity: options.object("activity", OpenOptions::of_task)?.unwrap_or_else(OpenOptions::new),
         })
     }
+}
+
+fn activity_types(options: &mut Object<'_>) -> Result<Vec<String>> {
+    let types = options.array("activity_types")?.unwrap_or_default();
+    let wrong = |_| Error::config(format!("{} must be an array of strings", options.at("activity_types")));
+    types.iter().map(|text| serde_json::from_str(text.get()).map_err(wrong)).collect()
 }
 
 #[cfg(test)]

@@ -15,13 +15,15 @@ use crate::{
         taskqueue::v1::{PollerGroupsInfo, TaskQueue},
         workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
     },
-    runtime::{self, restarted_after_panics},
+    runtime::{self, restarted_after_panics, shared},
     sys::clock::Moment,
     telemetry::log_record::{Event, Value},
 };
 
 /// The most polls of a worker at once. A worker starts with one. A task adds a poller, and a poll without a task ends one.
 const MAX_POLLERS: usize = 20;
+/// A server that waits for tasks holds a poll for longer than this. After a shorter one without a task follows a pause of this time.
+const SHORTEST_EMPTY_POLL: Duration = Duration::from_millis(500);
 /// The pauses after failed polls.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(200), growth: 2.0, longest: Duration::from_secs(10), jitter: 0.3 };
@@ -190,7 +192,8 @@ fn add_poller(worker: &Arc<Worker>) {
 async fn poll_until_stopped(poller: Poller, is_first: bool) {
     let worker = &poller.0;
     while let Some((slot, mut poll)) = worker.reserve().await {
-        match worker.client.poll(worker.request(&poll.group)).await {
+        let began = Moment::now();
+        match shared(worker.client.poll(worker.request(&poll.group))).await {
             Ok(answer) => {
                 worker.note_success(&answer);
                 poll.has_task = !answer.task_token.is_empty();
@@ -203,6 +206,9 @@ async fn poll_until_stopped(poller: Poller, is_first: bool) {
                     if !is_first && worker.has_spare_pollers() {
                         return;
                     }
+                    if Moment::now().since(began) < SHORTEST_EMPTY_POLL {
+                        worker.pause(SHORTEST_EMPTY_POLL).await;
+                    }
                 }
             }
             Err(rpc_error) => {
@@ -211,7 +217,7 @@ async fn poll_until_stopped(poller: Poller, is_first: bool) {
                 if !is_first && worker.has_spare_pollers() {
                     return;
                 }
-                let _ = worker.unless_stopped(tokio::time::sleep(pause)).await;
+                worker.pause(pause).await;
             }
         }
     }
@@ -246,6 +252,10 @@ impl Worker {
             self.stop();
         }
         None
+    }
+
+    async fn pause(&self, time: Duration) {
+        let _ = self.unless_stopped(tokio::time::sleep(time)).await;
     }
 
     fn request(&self, group: &str) -> PollActivityTaskQueueRequest {

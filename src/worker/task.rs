@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use prost::Message;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -67,6 +68,13 @@ pub struct Values {
 }
 
 impl Facts {
+    /// Reads an encoded response of the server; `None` if it can't be read. For the fuzz target.
+    #[doc(hidden)]
+    pub fn decode(answer: &[u8]) -> Option<Self> {
+        let (facts, values) = Self::read(PollActivityTaskQueueResponse::decode(answer).ok()?, "");
+        values.into_details().ok().map(|_| facts)
+    }
+
     /// Reads a response of the server that has a task.
     pub fn read(answer: PollActivityTaskQueueResponse, task_queue: &str) -> (Self, Values) {
         let activity_id = answer.activity_id;

@@ -12,9 +12,9 @@ use arbitrary::{Arbitrary, Unstructured};
 use temporal_heartbeat::{
     abi::{
         about::*, activity::*, client::*, details::*, errors::*, queue::*, rpc::*, telemetry::*, types::*,
-        watch::*,
+        watch::*, worker::*,
     },
-    api::{activity, rpc},
+    api::{activity, rpc, worker},
     config::Options,
     model::{
         deadline::Timeout,
@@ -80,6 +80,19 @@ pub fn options(data: &[u8]) {
     if let Err(error) = activity::OpenOptions::read(data) {
         check(&error, b"");
     }
+    if let Err(error) = worker::WorkerOptions::read(data) {
+        check(&error, b"");
+    }
+}
+
+/// Reads the answers to the polls of a worker.
+pub fn poll_answers(data: &[u8]) {
+    let Some(task) = worker::Facts::decode(data) else { return };
+    #[cfg(feature = "planted")]
+    assert!(task.ids.activity_id.is_empty(), "planted");
+    let info = task.json();
+    assert!(info.starts_with('{') && info.ends_with("]}"), "{info}");
+    assert!(info.contains(&format!("\"attempt\":{},", task.attempt)), "{info}");
 }
 
 /// Parses failures in JSON.
@@ -263,6 +276,12 @@ enum Step<'a> {
     NextOfQueue(Handle, u8, Wait),
     OpenDescriptorOfQueue(Handle),
     CloseQueue(Handle),
+    OpenWorker(Bytes<'a>),
+    OpenWorkerWell,
+    NextOfWorker(Handle, Wait),
+    OpenDescriptorOfWorker(Handle),
+    ShutdownWorker(Handle, Wait),
+    CloseWorker(Handle, Wait),
 }
 
 /// A call for a queue.
@@ -281,6 +300,7 @@ enum Submission<'a> {
     FailOpen(Handle, Bytes<'a>),
     ReportOpen(Handle, Encoded, Bytes<'a>),
     Close(Handle),
+    ShutdownWorker(Handle),
 }
 
 #[derive(Default)]
@@ -548,6 +568,32 @@ impl World {
             Step::CloseQueue(queue) => {
                 call!(thb_queue_close(self.handle(&queue)));
             }
+            Step::OpenWorker(options) => {
+                let (options, len) = options.pair();
+                self.open_worker(options, len);
+            }
+            Step::OpenWorkerWell => {
+                let options = br#"{"task_queue":"q","max_concurrent":2}"#;
+                self.open_worker(options.as_ptr().cast(), options.len());
+            }
+            Step::NextOfWorker(worker, wait) => {
+                let mut task = ptr::null_mut();
+                call!(thb_worker_next(self.handle(&worker), wait.ms(), &mut task));
+                // No server answers.
+                assert!(task.is_null());
+            }
+            Step::OpenDescriptorOfWorker(worker) => {
+                let mut descriptor = -1;
+                if call!(thb_worker_open_fd(self.handle(&worker), &mut descriptor)) == 0 {
+                    close(descriptor);
+                }
+            }
+            Step::ShutdownWorker(worker, wait) => {
+                call!(thb_worker_shutdown(self.handle(&worker), wait.ms()));
+            }
+            Step::CloseWorker(worker, wait) => {
+                call!(thb_worker_close(self.handle(&worker), wait.ms()));
+            }
             Step::About(abi, status) => about(abi, status),
             Step::WithoutOutputs(bytes) => without_outputs(&bytes),
             Step::Reconfigure(options) => {
@@ -640,6 +686,9 @@ impl World {
             Submission::Close(handle) => {
                 call!(thb_queue_submit_activity_close(queue, user_data, number(handle), ms));
             }
+            Submission::ShutdownWorker(worker) => {
+                call!(thb_queue_submit_worker_shutdown(queue, user_data, number(worker), ms));
+            }
         }
     }
 
@@ -675,11 +724,22 @@ impl World {
         }
     }
 
+    fn open_worker(&mut self, options: *const c_void, len: usize) {
+        let mut worker = UNTOUCHED;
+        if call!(thb_worker_open(options.cast(), len, &mut worker)) == 0 {
+            assert!(worker > 0 && worker < 1 << 53);
+            self.handles.push(worker);
+        } else {
+            assert_eq!(worker, UNTOUCHED);
+        }
+    }
+
     fn end(&mut self) {
         for handle in self.handles.drain(..) {
             call!(thb_activity_close(handle, 0));
             call!(thb_watch_close(handle));
             call!(thb_queue_close(handle));
+            call!(thb_worker_close(handle, 0));
             assert_eq!(call!(thb_activity_touch(handle, ptr::null_mut())), Status::InvalidHandle.code());
         }
         // SAFETY: owned by this program.
@@ -735,6 +795,8 @@ fn without_outputs(bytes: &Bytes) {
             thb_activity_open(data, len, ptr::null(), 0, ptr::null_mut(), ptr::null_mut()),
             thb_watch_open(ptr::null_mut(), ptr::null_mut()),
             thb_queue_open(ptr::null_mut(), ptr::null_mut()),
+            thb_worker_open(data.cast(), len, ptr::null_mut(), ptr::null_mut()),
+            thb_worker_next(len as u64, 0, ptr::null_mut(), ptr::null_mut()),
             thb_queue_next(len as u64, 1, 0, ptr::null_mut(), ptr::null_mut()),
             thb_details_new(none(), ptr::null_mut()),
             thb_get_metrics(ptr::null_mut(), ptr::null_mut()),

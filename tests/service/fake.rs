@@ -164,7 +164,7 @@ impl Described {
 }
 
 /// Encodes a length-delimited field of a message. The number and the length are small.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 

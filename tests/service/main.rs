@@ -29,4 +29,5 @@ mod slow_server;
 mod telemetry;
 mod threads;
 mod track;
+mod worker;
 mod wrong_answers;

@@ -29,6 +29,15 @@ int main(void) {
     CHECK(thb_details_heartbeat_timeout_ms(NULL) == -1);
     thb_details_free(NULL);
 
+    CHECK(thb_task_activity(NULL) == 0);
+    len = 7;
+    CHECK(thb_task_token(NULL, &len) == NULL && len == 0);
+    CHECK(thb_task_token(NULL, NULL) == NULL);
+    CHECK(strcmp(thb_task_activity_type(NULL), "") == 0);
+    CHECK(strcmp(thb_task_info(NULL), "") == 0);
+    CHECK(thb_task_input(NULL) == NULL && thb_task_details(NULL) == NULL);
+    thb_task_free(NULL);
+
     thb_details_t *details;
     SUCCEEDS(thb_details_new(&details, err));
     const size_t beyond[] = {0, 1, SIZE_MAX};

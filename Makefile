@@ -171,8 +171,8 @@ slow-program:
 slow-apart:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 apart
 
-slow-stalls:
-	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest -n 4 e2e/test_stalls_python.py e2e/test_stalls_native.py cli/test_exec_stalled.py
+slow-stalls: lib cli venv
+	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest -n 4 e2e/test_stalls_python.py e2e/test_stalls_native.py cli/test_exec_stalled.py cli/test_work_stalled.py
 
 slow-outages:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 e2e/test_order.py

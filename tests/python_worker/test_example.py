@@ -27,6 +27,7 @@ def test_example_resumes_after_a_kill_and_ends_by_a_signal(world: World, server:
     with example(world, server) as first:
         first.expect("^running$")
         assert world.start("fetch", "https://a.example").result() == len("https://a.example")
+        assert world.start("train", 3).result() == 0.125
         running = world.start("solve", {"name": "bridge", "steps": 100}, heartbeat_timeout_ms=2_000)
         first.expect("^bridge: step 20 done$")
         first.kill()

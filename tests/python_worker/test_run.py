@@ -133,10 +133,9 @@ def test_unknown_type_goes_back_to_the_queue(shared: World) -> None:
 
 
 def test_each_of_200_activities_runs_once(world: World) -> None:
-    started = [world.start("nothing", maximum_attempts=1) for _ in range(200)]
+    started = world.start_many("nothing", 200, maximum_attempts=1)
     with world.worker():
-        for running in started:
-            assert running.result() is None
+        assert world.results(started) == [None] * 200
 
 
 def test_killed_worker_is_followed_by_one_that_resumes(world: World) -> None:

@@ -2,25 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.polling import wait_until
-from harness.server import Server, dev_server
+from harness.server import Server
 from harness.worker import SdkWorker
 from python_worker.world import World
-
-
-@pytest.fixture(scope="module")
-def releasing_server() -> Iterator[tuple[Server, SdkWorker]]:
-    """A server that ends waiting polls when a worker shuts down. Others end them within 20 s."""
-    with (
-        dev_server("--dynamic-config-value", "frontend.enableCancelWorkerPollsOnShutdown=true") as server,
-        SdkWorker(server.address) as sdk_worker,
-    ):
-        yield server, sdk_worker
 
 
 @pytest.fixture
@@ -58,15 +47,14 @@ def test_bodies_that_outlast_the_grace_are_retried_at_once(world: World) -> None
 
 
 def test_many_tasks_survive_a_shutdown_in_the_middle(world: World) -> None:
-    started = [world.start("nothing") for _ in range(60)]
+    started = world.start_many("nothing", 60)
     with world.worker(run={"max_workers": 2}) as first:
-        assert started[0].result() is None
+        assert world.results(started[:1]) == [None]
         os.kill(first.pid, signal.SIGTERM)
         first.expect("^ended$")
         assert first.wait() == 0
     with world.worker():
-        for running in started:
-            assert running.result() is None
+        assert world.results(started) == [None] * 60
 
 
 def test_ctrl_c_ends_the_worker_without_losing_a_task(world: World) -> None:

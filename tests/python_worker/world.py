@@ -1,18 +1,19 @@
 """A task queue with workers without an SDK, and activities on it."""
 
+import asyncio
 import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import ActivityHandle, Client
 from temporalio.converter import DataConverter
 
-from apart.world import Running
+from apart.world import RESULT_LIMIT_S, Running
 from harness.languages import library_environment
 from harness.paths import ROOT
 from harness.polling import wait_until
@@ -53,10 +54,26 @@ class World:
         given = ActivityOptions(**options)
         return Running(self.sdk_worker, client, self.queue, activity, arguments, result_type, given)
 
+    def start_many(self, activity: str, count: int, **options: Any) -> list[ActivityHandle[Any]]:
+        client, given = self.sdk_worker.client, ActivityOptions(**options).as_arguments()
+
+        async def start() -> list[ActivityHandle[Any]]:
+            names = (f"many-{uuid.uuid4()}" for _ in range(count))
+            starts = (client.start_activity(activity, id=name, task_queue=self.queue, **given) for name in names)
+            return await asyncio.gather(*starts)
+
+        return self.sdk_worker.run(start(), RESULT_LIMIT_S)
+
+    def results(self, started: Sequence[ActivityHandle[Any]]) -> list[Any]:
+        async def results() -> list[Any]:
+            return await asyncio.gather(*(one.result() for one in started))
+
+        return self.sdk_worker.run(results(), RESULT_LIMIT_S)
+
     def expect(self, name: str) -> str:
-        """Waits for a file that an activity writes."""
+        """Waits for the text that an activity writes."""
         path = self.folder / name
-        wait_until(path.exists, name)
+        wait_until(lambda: path.exists() and bool(path.read_text()), name)
         return path.read_text()
 
     def go(self) -> None:

@@ -42,6 +42,15 @@ async def fetch_url(url: str) -> int:
     return len(url)
 
 
+@worker.activity
+@thb.apart  # in a process of its own
+def train(epochs: int) -> float:
+    loss = 1.0
+    for _ in thb.track(range(epochs)):
+        loss /= 2  # the work, which may hold the GIL
+    return loss
+
+
 if __name__ == "__main__":
     thb.connect()
     print("running", flush=True)

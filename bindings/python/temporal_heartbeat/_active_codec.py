@@ -31,6 +31,7 @@ import ctypes
 import os
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any, Callable, Optional, TypeVar
 
 from . import _abi, errors
@@ -41,6 +42,7 @@ from ._invoke import invoke, read_text
 __all__ = [
     "Binding",
     "active_binding",
+    "add_connect_options",
     "add_lock_of_calls",
     "connect_with_codec",
     "discard_lock_of_calls",
@@ -67,8 +69,11 @@ class Binding:
         namespace: Optional[str] = None,
         encode_common_attributes: Optional[bool] = None,
         require_encoded: bool = False,
+        connect_options: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.codec = codec
+        # The arguments of the connect, except the codec, and of later `reconfigure` calls.
+        self.connect_options = dict(connect_options or {})
         self._namespace = namespace
         self._encode_common_attributes = encode_common_attributes
         self._require_encoded = require_encoded
@@ -109,6 +114,17 @@ _is_connecting: Callable[[], bool] = bool
 
 def active_binding() -> Binding:
     return _active
+
+
+def add_connect_options(changed: Mapping[str, Any]) -> None:
+    """Notes options that `reconfigure` has changed. In a dict each key is an option."""
+    options = _active.connect_options
+    for name, value in changed.items():
+        before = options.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            options[name] = {**before, **value}
+        else:
+            options[name] = value
 
 
 def add_lock_of_calls() -> threading.Lock:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NoReturn, Optional, TypedDict, Union
 
-from ._active_codec import Binding, connect_with_codec
+from ._active_codec import Binding, add_connect_options, connect_with_codec
 from ._codec import codec_of
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import options_json
@@ -184,6 +184,9 @@ def connect_arguments(given: Mapping[str, Any]) -> tuple[Binding, bytes]:
     options = dict(given)
     refuse_unknown(connect, options.pop("unknown", {}))
     codec = codec_of(options.pop("data_converter", None))
+    # For processes apart, which can't listen on the same address.
+    given = {name: value for name, value in options.items() if value is not None}
+    given.pop("metrics_address", None)
     encode_common_attributes = options.get("encode_common_attributes")
     if codec is not None:  # otherwise the library encodes what no codec of a call has encoded
         options.pop("encode_common_attributes", None)
@@ -194,6 +197,7 @@ def connect_arguments(given: Mapping[str, Any]) -> tuple[Binding, bytes]:
         namespace=options.get("namespace") or os.environ.get("TEMPORAL_NAMESPACE") or None,
         encode_common_attributes=encode_common_attributes,
         require_encoded=bool(options.get("require_encoded")),
+        connect_options=given,
     )
     timeout = options.pop("connect_timeout", None)
     options["connect_timeout_ms"] = duration_to_ms("connect_timeout", timeout)
@@ -221,19 +225,18 @@ def reconfigure(
     Raises `NotConnectedError`; `ConfigError` for an invalid option or file: then nothing changes.
     """
     refuse_unknown(reconfigure, unknown)
-    text = options_json(
-        {
-            "api_key": api_key,
-            "api_key_path": api_key_path,
-            "tls": tls,
-            "grpc_meta": grpc_meta,
-            "codec_auth": codec_auth,
-            "codec_headers": codec_headers,
-            "codec_tls": codec_tls,
-        }
-    )
-
+    options = {
+        "api_key": api_key,
+        "api_key_path": api_key_path,
+        "tls": tls,
+        "grpc_meta": grpc_meta,
+        "codec_auth": codec_auth,
+        "codec_headers": codec_headers,
+        "codec_tls": codec_tls,
+    }
+    text = options_json(options)
     invoke_function("thb_reconfigure", text, len(text), may_block=False)
+    add_connect_options({name: value for name, value in options.items() if value is not None})
 
 
 def disconnect(*, timeout: Optional[float] = 10.0) -> None:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
     from ._activity_base import ActivityBase
+    from ._worker_run import Body
 
-__all__ = ["current_activity", "set_activity_in_context", "set_current_activity"]
+__all__ = ["current_activity", "current_body", "set_activity_in_context", "set_current_activity"]
 
 _in_context: ContextVar[Optional[ActivityBase]] = ContextVar("temporal_heartbeat_activity")
+
+_body_in_context: ContextVar[Optional[Body]] = ContextVar("temporal_heartbeat_body")
 
 # Threads that the activity starts don't inherit its context.
 _in_process: list[ActivityBase] = []
@@ -48,10 +51,19 @@ def set_current_activity(activity: ActivityBase) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def set_activity_in_context(activity: ActivityBase) -> Iterator[None]:
-    """Makes the activity current for the block only, in a process that runs several."""
-    token = _in_context.set(activity)
+def set_activity_in_context(activity: ActivityBase, body: Optional[Body] = None) -> Iterator[None]:
+    """Makes the activity current for the block only, in a process that runs several.
+
+    ``body``: the body of a `Worker`, if the block is one.
+    """
+    token, body_token = _in_context.set(activity), _body_in_context.set(body)
     try:
         yield
     finally:
         _in_context.reset(token)
+        _body_in_context.reset(body_token)
+
+
+def current_body() -> Optional[Body]:
+    """Returns the body of a `Worker` that the running code belongs to."""
+    return _body_in_context.get(None)

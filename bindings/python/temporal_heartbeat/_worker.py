@@ -20,6 +20,8 @@ from . import _abi, aio
 from ._active_codec import Binding, invoke_with_binding
 from ._activity import Activity
 from ._activity_base import ActivityBase
+from ._apart.main_module import refuse_if_imported
+from ._apart.task import mark_registered, processes_of
 from ._codec import Codec, codec_of
 from ._context import context_of
 from ._duration import Duration, duration_to_ms, timeout_to_ms
@@ -55,6 +57,10 @@ class Definition(NamedTuple):
     @property
     def is_coroutine(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def is_apart(self) -> bool:
+        return processes_of(self.function) is not None
 
     @property
     def kind(self) -> type[ActivityBase]:
@@ -95,7 +101,8 @@ class Worker:
     * ``activity_types``: the types that this worker takes, by default those that are registered; if
       there are none, all. A task of another type fails as retryable.
     * ``max_concurrent``: the slots, that is, the most tasks at once. By default 100 if one of the
-      activities is a coroutine function, else the number of threads that `run` uses.
+      activities is a coroutine function, else the number of threads that `run` uses, and of
+      processes that run `apart`.
     * ``max_per_second``: the most tasks in a second, of this worker. ``max_tasks``: after this
       number of tasks the worker shuts down.
     * ``deployment_name``, ``build_id``: the worker deployment to take tasks for. By default it
@@ -177,7 +184,8 @@ class Worker:
         """Register a function as an activity. A decorator, which returns the function unchanged.
 
         The activity has the function's name, or ``name``. The function may be a coroutine function.
-        One that is decorated with `apart` runs in a process of its own.
+        A function that is decorated with `apart` runs in a process of its own. Put this decorator
+        above `apart`. The process imports the function's module, and connects as this one did.
 
         Its positional arguments are the activity's, converted to the types of its annotations, as
         the default converter of Temporal's Python SDK does: for example a dataclass. An argument
@@ -210,6 +218,7 @@ class Worker:
         if name in self._definitions:
             raise InvalidArgumentError(f"the worker has two activities with the name {name}")
         self._definitions[name] = Definition(name, function)
+        mark_registered(function)
         return function
 
     def next(self, timeout: Optional[float] = None) -> Optional[Task]:
@@ -417,6 +426,7 @@ class Worker:
         """Opens the worker if it isn't open. It polls from then on."""
         if self._handle is not None:
             return self._handle
+        refuse_if_imported()
         with self._lock:
             if self._is_shut_down:
                 raise EndedError("the worker was shut down: make another one")
@@ -447,9 +457,17 @@ class Worker:
 
     def _slots(self, threads: Optional[int]) -> Optional[int]:
         """Returns the number of slots, if it isn't an option; None: the library's default."""
-        if threads is None or any(one.is_coroutine for one in self._definitions.values()):
-            return _SLOTS_OF_COROUTINES
-        return threads
+        if threads is None:
+            return None
+        slots = 0
+        has_functions = False
+        for definition in self._definitions.values():
+            processes = processes_of(definition.function)
+            if processes is None and definition.is_coroutine:
+                return _SLOTS_OF_COROUTINES
+            slots += processes or 0
+            has_functions = has_functions or processes is None
+        return slots + threads if has_functions else slots
 
     def _close(self, timeout_ms: int) -> None:
         self._is_shut_down = True

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -31,10 +31,11 @@ from .errors import (
 from .signals import STOP_SIGNALS, Signals
 
 if TYPE_CHECKING:
+    from ._apart.process import ApartProcess
     from ._task import Task
     from ._worker import Definition, Worker
 
-__all__ = ["Run"]
+__all__ = ["Body", "Run"]
 
 _log = logging.getLogger("temporal_heartbeat")
 
@@ -63,7 +64,7 @@ class Run:
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
         self._threads = _Threads(max_threads)
-        self._bodies: set[_Body] = set()
+        self._bodies: set[Body] = set()
         # Set when something has changed that `_until` may wait for.
         self._changed = asyncio.Event()
         self._has_all_tasks = False
@@ -154,7 +155,7 @@ class Run:
             self._changed.set()
 
     def _start(self, task: Task) -> None:
-        body = _Body(self, task, self._worker._definitions[task.activity_type])
+        body = Body(self, task, self._worker._definitions[task.activity_type])
         self._bodies.add(body)
         if self._is_late:
             body.stop()
@@ -164,7 +165,7 @@ class Run:
         else:
             self._threads.submit(body.run_function)
 
-    def _discard(self, body: _Body) -> None:
+    def _discard(self, body: Body) -> None:
         """Any thread may call it."""
         self._bodies.discard(body)
         if self._is_shutting_down or self._has_all_tasks:
@@ -204,45 +205,74 @@ class Run:
                 await asyncio.wait_for(self._changed.wait(), left_s)
 
 
-class _Body:
+class Body:
     """The body of one task."""
 
     def __init__(self, run: Run, task: Task, definition: Definition) -> None:
         self.definition = definition
+        self.task = task
+        self.activity: Any = task.activity
+        self.codec = run._worker._codec
         self.running: Optional[asyncio.Task[None]] = None
         self.is_abandoned = False
         self._run = run
-        self._task = task
-        self._activity: Any = task.activity
         self._inner: Optional[asyncio.Task[Any]] = None
-        task._free()
+        # The process apart that holds the activity.
+        self._process: Optional[ApartProcess] = None
+        if not definition.is_apart:
+            task._free()
+
+    @property
+    def data_converter(self) -> Any:
+        """The object that the user has passed to the worker, or to `connect`."""
+        codec = self.codec or self._run._worker._binding.codec
+        return None if codec is None else codec._codec
+
+    @property
+    def connect_options(self) -> Mapping[str, Any]:
+        """The arguments of `connect`, without a codec."""
+        return self._run._worker._binding.connect_options
+
+    def hand_over(self, process: ApartProcess) -> None:
+        """Leaves the end of the attempt to a process apart. The slot stays occupied."""
+        self._process = process
 
     def stop(self) -> None:
         """Lets the body end its attempt, because the worker shuts down."""
-        self._activity._set_shutdown()
+        if self._process is not None:
+            if self._process.ends_with_worker:
+                self._process.terminate()
+            return
+        self.activity._set_shutdown()
         if self._inner is not None:
             self._inner.cancel()
 
     async def abandon(self) -> None:
         """Fails the attempt while the body still runs."""
         self.is_abandoned = True
-        _log.warning("the body of %s hasn't stopped; its attempt fails", self._task)
+        if self._process is not None and not self._process.ends_with_worker:
+            return  # it continues
+        _log.warning("the body of %s hasn't stopped; its attempt fails", self.task)
+        if self._process is not None:
+            self._process.kill()
+            assert self.running is not None
+            await asyncio.wait([self.running], timeout=_FAIL_TIMEOUT_MS / 1000)
+            return
         try:
-            codec = self._activity._codec
             encode = partial(encode_failure, "the worker is shutting down", type="Shutdown")
-            failure = await with_codec(codec, encode)
-            handle = self._activity._handle
+            failure = await with_codec(self.activity._codec, encode)
+            handle = self.activity._handle
             await running_queue().call("thb_activity_fail", handle, *failure, _FAIL_TIMEOUT_MS)
         except OVER:
             pass  # the body has ended
         except Exception as error:
-            _log.warning("the attempt of %s could not be failed: %s", self._task, error)
+            _log.warning("the attempt of %s could not be failed: %s", self.task, error)
 
     def run_function(self) -> None:
         """Runs in a thread."""
         try:
             result, exception = contextvars.copy_context().run(self._call)
-            run_blocking(end_attempt(self._activity, str(self._task), result, exception))
+            run_blocking(end_attempt(self.activity, str(self.task), result, exception))
         finally:
             self._run._discard(self)
 
@@ -250,16 +280,16 @@ class _Body:
         try:
             self._check_start()
             if self._run._worker._has_stall_signal:
-                self._activity.set_status("")  # the stack of this thread comes first
-            arguments = self._arguments(self._activity._codec)
-            with set_activity_in_context(self._activity):
+                self.activity.set_status("")  # the stack of this thread comes first
+            arguments = self._arguments(self.activity._codec)
+            with set_activity_in_context(self.activity, self):
                 return self.definition.function(*arguments), None
         except BaseException as exception:
             return None, exception
 
     async def run_coroutine(self) -> None:
         self._inner = self._run._loop.create_task(self._await())
-        if self._activity._own_signals:
+        if self.activity._own_signals:
             self._inner.cancel()
         watching = self._run._loop.create_task(self._cancel_on_signals(self._inner))
         await asyncio.wait([self._inner])
@@ -269,31 +299,35 @@ class _Body:
         else:
             result, exception = self._inner.result()
         try:
-            await end_attempt(self._activity, str(self._task), result, exception)
+            if self._process is None:
+                await end_attempt(self.activity, str(self.task), result, exception)
+            elif exception is not None:
+                _log.error("%s (apart)", self.task, exc_info=exception)
         finally:
-            self._activity._unwatch()
+            self.activity._unwatch()
+            self.task._free()
 
     async def _await(self) -> tuple[Any, Optional[BaseException]]:
         try:
             self._check_start()
-            arguments = await with_codec(self._activity._codec, self._arguments)
-            with set_activity_in_context(self._activity):
+            arguments = await with_codec(self.activity._codec, self._arguments)
+            with set_activity_in_context(self.activity, self):
                 return await self.definition.function(*arguments), None
         except BaseException as exception:
             return None, exception
 
     async def _cancel_on_signals(self, inner: asyncio.Task[Any]) -> None:
         with contextlib.suppress(Error):  # the activity is closed
-            await self._activity.wait(STOP_SIGNALS)
+            await self.activity.wait(STOP_SIGNALS)
             inner.cancel()
 
     def _check_start(self) -> None:
-        if self._activity._own_signals:
+        if self.activity._own_signals:
             raise Cancelled(Signals.SHUTDOWN)
 
     def _arguments(self, codec: Any) -> list[Any]:
         parameters = self._run._worker._parameters[self.definition.name]
-        return self._task._arguments(parameters, codec)
+        return self.task._arguments(parameters, codec)
 
 
 class _Threads:

@@ -28,6 +28,14 @@ def body() -> None:
     pass
 
 
+async def coroutine() -> None:
+    pass
+
+
+def registered_too_early() -> None:
+    pass
+
+
 def generator() -> Iterator[int]:
     yield 1
 
@@ -177,3 +185,25 @@ def test_a_worker_that_is_deleted_while_it_polls_warns() -> None:
 def test_no_activity_has_a_task_without_a_worker(disconnected: None) -> None:
     with thb.Activity.from_env(when_absent="inactive") as act:
         assert act.task is None
+
+
+@thb.apart(max_concurrent=3)
+def apart_body() -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("activities", "slots"),
+    [([body], 5), ([apart_body], 3), ([body, apart_body], 8), ([body, coroutine], 100)],
+)
+def test_the_slots_are_the_threads_and_the_processes(
+    worker: thb.Worker, activities: Any, slots: int
+) -> None:
+    for function in activities:
+        worker.activity(function)
+    assert worker._slots(5) == slots
+
+
+def test_the_decorator_of_the_worker_must_be_above_apart(worker: thb.Worker) -> None:
+    with pytest.raises(thb.errors.InvalidArgumentError, match="must be above @apart"):
+        thb.apart(worker.activity(registered_too_early))

@@ -11,27 +11,23 @@ import math
 import os
 import pickle
 import resource
+import sys
 from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Optional, Union
-
-from temporalio.converter import DataConverter
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
-from temporalio.testing import ActivityEnvironment
 
 from .. import aio
 from .._activity import Activity, run_blocking
 from .._activity_base import ActivityBase, is_cancellation
 from .._connection import connect
 from .._current import set_current_activity
-from .._duration import timeout_to_ms
-from .._encoding import encode_values
 from .._end_with_parent import end_group_with_parent
-from ..errors import EndedError, Error, InDoubtError, InvalidHandleError, NotFoundError
+from .._ending import OVER, Stop, end_attempt
+from .._task import TaskInfo
 from ..signals import Signals
+from .environment import Environment
 from .main_module import allow_workers
-from .sdk_client import ConverterParts
 from .stop import Reason, StopOfCoroutine, StopOfFunction, keep_handlers_from_forks
 from .task import ENDED, FAILED_TO_START, READY, ApartTask, find_function
 
@@ -42,13 +38,11 @@ _log = logging.getLogger("temporal_heartbeat")
 # Between the soft limit of the processor time, which stops the body, and the hard one, which kills.
 _CPU_TIME_TO_STOP_S = 10
 
-# At its end, the activity has nothing more to send.
-_CLOSE_TIMEOUT_S = 10.0
-
-_FOREVER_MS = timeout_to_ms(None)
-
-# The activity is over for this process, and no other call can change that.
-_OVER = (EndedError, InDoubtError, InvalidHandleError, NotFoundError)
+# Why the body was stopped, if no signal of the activity says it.
+_STOPS = {
+    Reason.CPU_TIME: Stop("the limit of the processor time is reached", "CpuTimeLimit"),
+    Reason.WORKER_ENDED: Stop("the worker ended", "WorkerShutdown"),
+}
 
 
 def run(channel: Connection) -> None:
@@ -84,11 +78,16 @@ def _open(pickled: bytes) -> tuple[ApartTask, Any, Union[Activity, aio.Activity]
     if task.ends_with_worker:
         end_group_with_parent()
     converter = _assembled(pickle.loads(task.data_converter))
-    with _without_variables():
+    # The process of a `Worker` has the same variables, and uses them in the same way.
+    is_sdk = not isinstance(task.info, TaskInfo)
+    with _without_variables() if is_sdk else contextlib.nullcontext():
         connect(**task.connect_options, data_converter=converter)
     # The end of the activity is worth waiting for, however long the server is away.
     kind = Activity if task.loop_class is None else aio.Activity
-    return task, converter, kind(**task.activity_options, close_timeout=None)
+    act = kind(**task.activity_options, close_timeout=None)
+    if not is_sdk:
+        act._task = task.info
+    return task, converter, act
 
 
 @contextlib.contextmanager
@@ -109,7 +108,10 @@ def _assembled(converter: Any) -> Any:
     if isinstance(converter, str):
         module, _, name = converter.partition(":")
         return getattr(importlib.import_module(module), name)
-    return converter.assemble() if isinstance(converter, ConverterParts) else converter
+    # If it was an object of the SDK, reading it has imported the module.
+    client = sys.modules.get("temporal_heartbeat._apart.sdk_client")
+    is_in_parts = client is not None and isinstance(converter, client.ConverterParts)
+    return converter.assemble() if is_in_parts else converter
 
 
 def _run_function(task: ApartTask, converter: Any, act: Activity, arguments: bytes) -> None:
@@ -133,7 +135,9 @@ def _run_function(task: ApartTask, converter: Any, act: Activity, arguments: byt
 
     try:
         result, exception = call()
-    except CancelledError as late:  # the body was stopped when it had already ended
+    except BaseException as late:  # the body was stopped when it had already ended
+        if not is_cancellation(late):
+            raise
         result, exception = None, late
     run_blocking(_end(task, act, result, exception, stop.reason))
 
@@ -163,21 +167,20 @@ async def _run_coroutine(
     await _end(task, act, result, exception, stop.reason)
 
 
-def _environment(task: ApartTask, converter: Any, record: Any) -> ActivityEnvironment:
-    """Returns what ``temporalio.activity`` uses in the body."""
-    environment = ActivityEnvironment()
-    environment.info = task.info
-    environment.on_heartbeat = record
-    if isinstance(converter, DataConverter):
-        environment.payload_converter = converter.payload_converter
-    return environment
+def _environment(task: ApartTask, converter: Any, record: Any) -> Any:
+    """Returns what the body finds around it."""
+    if isinstance(task.info, TaskInfo):
+        return Environment()
+    from .sdk_environment import SdkEnvironment
+
+    return SdkEnvironment(task.info, converter, record)
 
 
 def _record(act: ActivityBase, *details: Any) -> Signals:
     """Records. The SDK's heartbeat raises nothing when the activity is over: it is cancelled."""
     try:
         return act.heartbeat(*details)
-    except _OVER:
+    except OVER:
         return Signals(0)
 
 
@@ -218,54 +221,5 @@ async def _end(
     exception: Optional[BaseException],
     reason: Optional[Reason],
 ) -> None:
-    """Ends the attempt as the SDK's worker does, and closes the activity."""
-    try:
-        if exception is None:
-            exception = await _completed(act, result)
-        if exception is not None:
-            await _report(task, act, exception, reason)
-    except _OVER as over:
-        _log.info("the attempt had ended before its process: %s", over)
-    with contextlib.suppress(Error):
-        await act._close(timeout_to_ms(_CLOSE_TIMEOUT_S))
-
-
-async def _completed(act: Any, result: Any) -> Optional[Exception]:
-    """Completes. Returns the exception if the result can't be sent."""
-    try:
-        encode = partial(encode_values, (result,))
-        await act._send("thb_activity_complete", encode, _FOREVER_MS)
-    except _OVER:
-        raise
-    except Exception as error:
-        return error
-    return None
-
-
-async def _report(
-    task: ApartTask, act: Any, exception: BaseException, reason: Optional[Reason]
-) -> None:
-    if reason is not None and is_cancellation(exception):
-        signals = act.signals
-        if reason is Reason.CPU_TIME:
-            exception = ApplicationError(
-                "the limit of the processor time is reached", type="CpuTimeLimit"
-            )
-        elif signals & Signals.CANCEL_REQUESTED:
-            await act._report_cancellation(exception)
-            return
-        elif signals & Signals.RESET:
-            exception = ApplicationError("the activity was reset", type="ActivityReset")
-        elif reason is Reason.WORKER_ENDED:
-            exception = ApplicationError("the worker ended", type="WorkerShutdown")
-        else:
-            return  # the attempt is over, or another one may be running
-    if getattr(exception, "category", None) != ApplicationErrorCategory.BENIGN:
-        _log.warning("attempt %s of %s fails", task.info.attempt, task.qualname, exc_info=exception)
-    try:
-        await act._fail_with(exception)
-    except Error:
-        raise
-    except Exception:  # of the exception's own methods, such as __str__
-        name = type(exception).__name__
-        await act._fail_with(ApplicationError(f"{name}, which has no readable message", type=name))
+    name = f"{task.qualname}, attempt {task.info.attempt},"
+    await end_attempt(act, name, result, exception, None if reason is None else _STOPS.get(reason))

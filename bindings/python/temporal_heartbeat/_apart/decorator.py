@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import inspect
-import logging
 import os
 import sys
-import time
-import warnings
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from datetime import timedelta
-from multiprocessing import get_context
-from multiprocessing.reduction import ForkingPickler
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypedDict, TypeVar, overload
 
+from .._current import current_body
 from .._duration import Duration, duration_to_ms
 from .._keywords import refuse_unknown
 from .._stall import check_stall_options
 from ..errors import InvalidArgumentError
-from ..handoff import NO_HEARTBEAT_TIMEOUT, context_of_info, remaining_ms
 from .here import run_here
 from .main_module import is_being_imported, refuse_workers
 from .places import Places
-from .process import ApartProcess
-from .task import ApartTask, Limits, first_line, mark_body
+from .task import Limits, is_registered, mark_body
+from .worker_attempt import WorkerAttempt
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
@@ -36,11 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["ApartOptions", "apart"]
 
 R = TypeVar("R")
-
-_log = logging.getLogger("temporal_heartbeat")
-
-# How many heartbeats the SDK gets per heartbeat timeout; it sends fewer itself.
-_BEATS_PER_TIMEOUT = 3
 
 
 class ApartOptions(TypedDict, total=False):
@@ -127,6 +114,10 @@ def apart(function: Any = None, /, **options: Any) -> Any:
     coroutine function it also waits while the activity is paused. ``activity.client()`` isn't
     available, and ``activity.metric_meter()`` counts nothing.
 
+    Without the SDK, put it below ``@worker.activity`` of a `Worker`. The rules are the same, but
+    `Cancelled` replaces the SDK's exception below, and the process connects as the worker's process
+    did.
+
     A cancellation raises asyncio.CancelledError in a coroutine. In another function it raises
     ``temporalio.exceptions.CancelledError`` in the main thread, also while that sleeps or waits.
     So do a reset, a timeout, and the end of the worker.
@@ -188,7 +179,7 @@ class _Decorator:
         duration_to_ms("stall_timeout", stall_timeout)
         duration_to_ms("cancel_poll", cancel_poll)
         check_stall_options(stall_action, stall_signal)
-        self.activity_options = {
+        self.activity_options: dict[str, Any] = {
             "stall_timeout": stall_timeout,
             "stall_action": stall_action,
             "stall_signal": stall_signal,
@@ -209,6 +200,11 @@ class _Decorator:
                 "@activity.defn must be above @apart, so that the worker calls the decorated"
                 " function"
             )
+        if is_registered(function):
+            raise InvalidArgumentError(
+                "@worker.activity must be above @apart, so that the worker runs the decorated"
+                " function"
+            )
         _check_importable("a function that runs apart", function)
         if is_being_imported():
             refuse_workers()
@@ -216,256 +212,20 @@ class _Decorator:
 
         @functools.wraps(function)
         async def run_apart(*args: Any, **kwargs: Any) -> Any:
+            body = current_body()
+            if body is not None:
+                if body.definition.function is not run_apart:
+                    _refuse_call(run_apart, body.task.activity_type)
+                return await WorkerAttempt(self, function, body, places).run(args, kwargs)
             client = _worker_client(run_apart)
             if client is None:
                 return await run_here(function, *args, **kwargs)
-            return await _Attempt(self, function, client, places).hand_over(args, kwargs)
+            from .sdk_attempt import SdkAttempt
 
-        mark_body(run_apart, function)
+            return await SdkAttempt(self, function, client, places).hand_over(args, kwargs)
+
+        mark_body(run_apart, function, self.max_concurrent)
         return run_apart
-
-
-class _Attempt:
-    """One attempt in the worker: gets a place, starts the process, and leaves the rest to it."""
-
-    def __init__(
-        self, options: _Decorator, function: Callable[..., Any], client: Any, places: Places
-    ) -> None:
-        from temporalio import activity
-
-        self._options = options
-        self._function = function
-        self._client = client
-        self._places = places
-        self._activity = activity
-        self._info = activity.info()
-        self._start = time.monotonic()
-
-    async def hand_over(self, args: Any, kwargs: Any) -> None:
-        """Raises the SDK's exception of a completion that follows later."""
-        if self._info.is_local:
-            raise self._failure(
-                "a local activity can't run apart: call it with execute_activity", retryable=False
-            )
-        if not self._info.heartbeat_timeout:
-            warnings.warn(NO_HEARTBEAT_TIMEOUT, stacklevel=2)
-        arguments = _pickled(
-            f"an argument of {self._name}", (self._options.initializer, args, kwargs)
-        )
-        async with self._kept_alive():
-            earlier = _processes.get(self._key)
-            if earlier is not None:
-                # Its attempt is over, or the server wouldn't have started this one.
-                await asyncio.get_running_loop().run_in_executor(None, earlier.end)
-            await self._place()
-            process = await self._started(arguments)
-        task = asyncio.current_task()
-        assert task is not None
-        is_handed_over = asyncio.Event()
-        # When the task is done, the SDK has sent its last heartbeat of this attempt. A later one
-        # could replace what the body has recorded.
-        task.add_done_callback(lambda _: process.go())
-        task.add_done_callback(lambda _: is_handed_over.set())
-        _keep(self._report_death(process, is_handed_over))
-        self._activity.raise_complete_async()
-
-    async def _place(self) -> None:
-        acquiring = asyncio.ensure_future(self._places.acquire())
-        try:
-            await self._through_pauses(acquiring)
-        except asyncio.CancelledError:
-            if not acquiring.cancel() and not acquiring.cancelled():
-                self._places.release()
-            raise
-
-    async def _started(self, arguments: bytes) -> ApartProcess:
-        """Returns the process when its activity is open."""
-        try:
-            process = ApartProcess(
-                self._pickled_task(),
-                arguments,
-                start_method=self._options.start_method,
-                ends_with_worker=self._options.ends_with_worker,
-                end_timeout_s=self._options.end_timeout_s,
-                on_exit=self._places.release,
-            )
-        except BaseException:
-            self._places.release()
-            raise
-        _processes[self._key] = process
-        _keep(self._forget(process))
-        try:
-            await self._through_pauses(process.ready, self._options.start_timeout_s)
-        except asyncio.TimeoutError:
-            process.kill()
-            raise self._failure(
-                f"the process of {self._name} hasn't started within"
-                f" {self._options.start_timeout_s:g} s. Either its imports take longer"
-                " (start_timeout), or the main module runs the worker when it is imported: it"
-                ' needs `if __name__ == "__main__":`'
-            ) from None
-        except RuntimeError as error:
-            raise self._failure(
-                f"{self._name} didn't start: {error}. Its stderr may show more"
-            ) from None
-        except BaseException:
-            process.kill()
-            raise
-        return process
-
-    def _pickled_task(self) -> bytes:
-        from .sdk_client import connect_options, portable_converter
-
-        function, info = self._function, self._info
-        age_ms = round((time.monotonic() - self._start) * 1000)
-        left_ms = remaining_ms(info, age_ms)
-        context = context_of_info(info, self._client.namespace)
-        loop_class = type(asyncio.get_running_loop())
-        converter = _pickled(
-            "the DataConverter, which a process apart needs: pass its name to apart, as in"
-            ' data_converter="package.module:name". It',
-            portable_converter(self._options.data_converter, self._client),
-        )
-        _set_forkserver_modules(self._options.start_method, function.__module__)
-        task = ApartTask(
-            module=function.__module__,
-            qualname=function.__qualname__,
-            first_line=first_line(function),
-            loop_class=loop_class if inspect.iscoroutinefunction(function) else None,
-            info=info,
-            activity_options={
-                "token": info.task_token,
-                "workflow_id": context.workflow_id,
-                "run_id": context.run_id,
-                "activity_id": context.activity_id,
-                "attempt": info.attempt,
-                "activity_type": context.activity_type,
-                "workflow_type": context.workflow_type,
-                "task_queue": context.activity_task_queue,
-                "heartbeat_timeout": info.heartbeat_timeout or None,
-                "initial_details": list(info.heartbeat_details),
-                "age": _age_of_due_beat_s(info.heartbeat_timeout),
-                "attempt_remaining": None if left_ms is None else left_ms / 1000,
-                **self._options.activity_options,
-            },
-            connect_options={**connect_options(self._client), **self._options.connect},
-            data_converter=converter,
-            ends_with_worker=self._options.ends_with_worker,
-            end_timeout_s=self._options.end_timeout_s,
-            limits=self._options.limits,
-            log_level=logging.getLogger().getEffectiveLevel(),
-        )
-        return _pickled(f"the context of {self._name}", task)
-
-    @contextlib.asynccontextmanager
-    async def _kept_alive(self) -> AsyncIterator[None]:
-        """Heartbeats through the SDK, with the details of the previous attempt."""
-        timeout = self._info.heartbeat_timeout
-        if not timeout:
-            yield
-            return
-        interval_s = timeout.total_seconds() / _BEATS_PER_TIMEOUT
-
-        async def beat() -> None:
-            while True:
-                self._activity.heartbeat(*self._info.heartbeat_details)
-                await asyncio.sleep(interval_s)
-
-        beats = asyncio.ensure_future(beat())
-        try:
-            yield
-        finally:
-            beats.cancel()
-
-    async def _through_pauses(
-        self, waited: asyncio.Future[None], timeout_s: Optional[float] = None
-    ) -> None:
-        """Waits, although the SDK cancels the task when an operator pauses the activity.
-
-        The process continues to wait when it has started.
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not waited.done():
-            left_s = None if deadline is None else max(0, deadline - time.monotonic())
-            try:
-                await asyncio.wait([waited], timeout=left_s)
-            except asyncio.CancelledError:
-                details = self._activity.cancellation_details()
-                if details is None or not details.paused:
-                    raise
-                if sys.version_info >= (3, 11):
-                    task = asyncio.current_task()
-                    assert task is not None
-                    task.uncancel()
-            if left_s == 0 and not waited.done():
-                raise asyncio.TimeoutError
-        waited.result()
-
-    async def _forget(self, process: ApartProcess) -> None:
-        await process.ended
-        if _processes.get(self._key) is process:
-            del _processes[self._key]
-
-    @property
-    def _key(self) -> tuple[object, ...]:
-        info = self._info
-        run_id = info.workflow_run_id or getattr(info, "activity_run_id", None)
-        return (self._client.namespace, info.workflow_id, run_id, info.activity_id)
-
-    async def _report_death(self, process: ApartProcess, is_handed_over: asyncio.Event) -> None:
-        """Fails the attempt if the process dies. Else the server would wait for a timeout."""
-        death = await process.ended
-        await is_handed_over.wait()
-        if death is None:
-            return
-        text = f"{self._name} didn't end: {death}"
-        _log.warning("%s; its attempt %s fails", text, self._info.attempt)
-        handle = self._client.get_async_activity_handle(task_token=self._info.task_token)
-        try:
-            await handle.fail(self._failure(text))
-        except Exception as error:  # for example because the attempt is over
-            _log.warning("%s, and its attempt wasn't failed: %s", text, error)
-
-    @property
-    def _name(self) -> str:
-        return f"{self._function.__qualname__} (apart)"
-
-    def _failure(self, message: str, *, retryable: bool = True) -> Exception:
-        from temporalio.exceptions import ApplicationError
-
-        return ApplicationError(message, type="ApartError", non_retryable=not retryable)
-
-
-def _age_of_due_beat_s(heartbeat_timeout: Optional[timedelta]) -> Optional[float]:
-    """Returns an age of the last heartbeat with which the library sends the next one at once.
-
-    The SDK's last heartbeat is older than that at most, and it isn't known by how much.
-    """
-    if not heartbeat_timeout:
-        return None
-    timeout_s = heartbeat_timeout.total_seconds()
-    slack_s = min(timeout_s / 2, 10)
-    return min(timeout_s - slack_s, 0.8 * timeout_s)
-
-
-# The running process of each activity.
-_processes: dict[tuple[object, ...], ApartProcess] = {}
-
-# The event loop itself keeps no reference to a task.
-_tasks: set[asyncio.Task[None]] = set()
-
-
-def _keep(coroutine: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.get_running_loop().create_task(coroutine)
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
-
-
-def _pickled(what: str, value: Any) -> bytes:
-    try:
-        return bytes(ForkingPickler.dumps(value))
-    except Exception as error:
-        raise TypeError(f"{what} can't be passed to another process: {error}") from error
 
 
 def _worker_client(decorated: Any) -> Any:
@@ -482,19 +242,16 @@ def _worker_client(decorated: Any) -> Any:
         return None
     definition = getattr(decorated, "__temporal_activity_definition", None)
     if definition is None or definition.name not in (None, info.activity_type):
-        raise InvalidArgumentError(
-            f"{decorated.__qualname__} runs apart only as an activity of its own, not within"
-            f" {info.activity_type}: start it with execute_activity, or call its body, which is"
-            f" {decorated.__qualname__}.__wrapped__"
-        )
+        _refuse_call(decorated, info.activity_type)
     return client
 
 
-def _set_forkserver_modules(start_method: str, module: str) -> None:
-    """Lets the forkserver import what each process needs. Without effect once it runs."""
-    if start_method == "forkserver":
-        modules = [module, "temporal_heartbeat._apart.child", "temporalio.testing"]
-        get_context("forkserver").set_forkserver_preload(modules)
+def _refuse_call(decorated: Any, activity_type: str) -> NoReturn:
+    raise InvalidArgumentError(
+        f"{decorated.__qualname__} runs apart only as an activity of its own, not within"
+        f" {activity_type}: start it with execute_activity, or call its body, which is"
+        f" {decorated.__qualname__}.__wrapped__"
+    )
 
 
 def _check_count(name: str, unit: str, number: Any) -> None:

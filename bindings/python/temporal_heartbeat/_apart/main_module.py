@@ -8,7 +8,14 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-__all__ = ["REFUSAL", "REFUSED_STATUS", "allow_workers", "is_being_imported", "refuse_workers"]
+__all__ = [
+    "REFUSAL",
+    "REFUSED_STATUS",
+    "allow_workers",
+    "is_being_imported",
+    "refuse_if_imported",
+    "refuse_workers",
+]
 
 REFUSAL = (
     "the main module runs a worker when a process apart imports it: put the code that runs the"
@@ -27,8 +34,16 @@ def is_being_imported() -> bool:
     return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
 
 
+def refuse_if_imported() -> None:
+    """Ends this process if a `Worker` starts to poll in a main module that is being imported."""
+    if is_being_imported():
+        _refuse()
+
+
 def refuse_workers() -> None:
     """Ends this process when it creates a worker, which would take tasks that it can't do."""
+    if "temporalio" not in sys.modules:
+        return  # the main module uses a `Worker`
     from temporalio.worker import Worker
 
     if not _refused:

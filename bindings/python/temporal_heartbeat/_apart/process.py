@@ -217,7 +217,7 @@ class ApartProcess:
 
 
 def _run(channel: multiprocessing.connection.Connection) -> None:
-    from .child import run  # which imports the SDK
+    from .child import run  # which the worker doesn't need
 
     run(channel)
 

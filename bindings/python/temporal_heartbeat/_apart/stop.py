@@ -11,10 +11,6 @@ import signal
 import threading
 from typing import Any, Optional
 
-from temporalio.activity import ActivityCancellationDetails
-from temporalio.exceptions import CancelledError
-from temporalio.testing import ActivityEnvironment
-
 from .._activity import Activity
 from ..errors import Error
 from ..signals import STOP_SIGNALS, Signals
@@ -72,14 +68,16 @@ class _Stop:
     Afterwards ``reason`` says why the body was stopped, if it was.
     """
 
-    def __init__(
-        self, activity: Any, environment: ActivityEnvironment, end_timeout_s: float
-    ) -> None:
+    def __init__(self, activity: Any, environment: Any, end_timeout_s: float) -> None:
         self.reason: Optional[Reason] = None
         self._activity = activity
         self._environment = environment
         self._end_timeout_s = end_timeout_s
         self._has_ended = threading.Event()
+
+    def _stop_body(self, reason: Reason) -> None:
+        is_shutdown = reason is Reason.WORKER_ENDED
+        self._environment.stop(self._activity.signals, is_shutdown=is_shutdown)
 
     def _kill_if_over(self) -> None:
         """Kills this process if the body doesn't end in time, and its attempt is over."""
@@ -90,23 +88,21 @@ class _Stop:
 
 
 class StopOfFunction(_Stop):
-    """Stops a body that runs in the main thread, with an exception of the SDK.
+    """Stops a body that runs in the main thread, with an exception of its environment.
 
     The body runs in its ``with`` block.
     """
 
-    def __init__(
-        self, activity: Activity, environment: ActivityEnvironment, end_timeout_s: float
-    ) -> None:
+    def __init__(self, activity: Activity, environment: Any, end_timeout_s: float) -> None:
         super().__init__(activity, environment, end_timeout_s)
         self._lock = threading.Lock()
         # Unlike other queues, this one can be used in a signal handler.
         self._requests: queue.SimpleQueue[Reason] = queue.SimpleQueue()
 
     def check(self) -> None:
-        """Raises the SDK's exception if the body must stop."""
+        """Raises the exception of the environment if the body must stop."""
         if self.reason is not None:
-            raise CancelledError("Cancelled")
+            raise self._environment.exception()
 
     def __enter__(self) -> None:
         for number, reason in _REASONS.items():
@@ -130,7 +126,7 @@ class StopOfFunction(_Stop):
             if self._has_ended.is_set():
                 return
             self.reason = reason
-            _cancel(self._environment, self._activity, reason)
+            self._stop_body(reason)
         main = threading.main_thread().ident
         assert main is not None
         # The exception is raised between two bytecode instructions of the main thread, which may be
@@ -167,21 +163,5 @@ class StopOfCoroutine(_Stop):
         if self._has_ended.is_set() or self.reason is not None:
             return
         self.reason = reason
-        _cancel(self._environment, self._activity, reason)
+        self._stop_body(reason)
         threading.Thread(target=self._kill_if_over, daemon=True).start()
-
-
-def _cancel(environment: ActivityEnvironment, activity: Any, reason: Reason) -> None:
-    if reason is Reason.WORKER_ENDED:
-        environment.worker_shutdown()
-    signals = activity.signals
-    environment.cancel(
-        ActivityCancellationDetails(
-            cancel_requested=bool(signals & Signals.CANCEL_REQUESTED),
-            reset=bool(signals & Signals.RESET),
-            paused=bool(signals & Signals.PAUSED),
-            not_found=bool(signals & Signals.GONE),
-            timed_out=bool(signals & Signals.LEASE_LOST),
-            worker_shutdown=reason is Reason.WORKER_ENDED,
-        )
-    )

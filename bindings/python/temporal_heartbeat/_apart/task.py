@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import inspect
@@ -16,7 +17,10 @@ __all__ = [
     "Limits",
     "find_function",
     "first_line",
+    "is_registered",
     "mark_body",
+    "mark_registered",
+    "processes_of",
 ]
 
 # The messages of the process, each with a text: its activity is open; the text is the reason why it
@@ -30,6 +34,12 @@ GO = "go"
 
 # The attribute of a decorated function that has the function itself.
 _BODY = "__temporal_heartbeat_body__"
+
+# The attribute of a decorated function that has the option.
+_MAX_CONCURRENT = "__temporal_heartbeat_max_concurrent__"
+
+# The attribute of a function that is an activity of a `Worker`.
+_REGISTERED = "__temporal_heartbeat_activity__"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +71,26 @@ class ApartTask:
     log_level: int
 
 
-def mark_body(decorated: Any, body: Callable[..., Any]) -> None:
-    """Stores the function in its decorated form."""
+def mark_body(decorated: Any, body: Callable[..., Any], max_concurrent: int) -> None:
+    """Stores the function and the most processes of it in its decorated form."""
     setattr(decorated, _BODY, body)
+    setattr(decorated, _MAX_CONCURRENT, max_concurrent)
+
+
+def processes_of(function: Any) -> Optional[int]:
+    """Returns the most processes of a function; None if it isn't decorated with `apart`."""
+    return getattr(function, _MAX_CONCURRENT, None)
+
+
+def mark_registered(function: Any) -> None:
+    """Notes that a `Worker` runs the function."""
+    with contextlib.suppress(AttributeError):  # of a method
+        setattr(function, _REGISTERED, True)
+
+
+def is_registered(function: Any) -> bool:
+    """Whether a `Worker` runs the function itself, and not its decorated form."""
+    return hasattr(function, _REGISTERED)
 
 
 def find_function(task: ApartTask) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ import sys
 import pytest
 import temporal_heartbeat as thb
 
+from apart.codec import CONVERTERS
 from e2e.test_docstrings import example as example_of
 from harness.languages import library_environment
 from harness.paths import ROOT
@@ -104,3 +105,61 @@ def test_program_takes_the_tasks_in_a_loop_of_its_own(world: World, server: Serv
         assert running.result() == "recorded"
         process.expect("^ended$")
         assert process.wait() == 0
+
+
+REFUSED = """
+import sys
+import temporal_heartbeat as thb
+
+worker = thb.Worker(sys.argv[2])
+
+@worker.activity
+def nothing():
+    pass
+
+thb.connect(sys.argv[1], namespace="nowhere", lazy=True)
+try:
+    worker.run()
+except thb.NamespaceNotFoundError as error:
+    print("refused:", error, flush=True)
+"""
+
+
+def test_error_of_polling_ends_run(world: World, server: Server) -> None:
+    environment = library_environment() | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
+    with Process([sys.executable, "-c", REFUSED, server.address, world.queue], environment) as process:
+        process.expect("^refused: .*nowhere")
+        assert process.wait() == 0
+
+
+CONVERTED = """
+import dataclasses, sys
+import temporal_heartbeat as thb
+from apart.codec import CONVERTERS
+
+@dataclasses.dataclass
+class Model:
+    name: str
+
+worker = thb.Worker(sys.argv[2], data_converter=CONVERTERS["picklable"])
+
+@worker.activity
+async def solve(model: Model, other, raw: thb.Payload):
+    assert isinstance(model, Model)
+    assert isinstance(raw, thb.Payload)
+    return [model.name, other, raw.data.decode()]
+
+thb.connect(sys.argv[1])
+print("running", flush=True)
+worker.run()
+"""
+
+
+def test_data_converter_of_the_sdk_converts_the_arguments(world: World, server: Server) -> None:
+    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "bindings" / "python")])
+    environment = library_environment() | {"PYTHONPATH": path}
+    with Process([sys.executable, "-c", CONVERTED, server.address, world.queue], environment) as process:
+        process.expect("^running$")
+        converter = CONVERTERS["picklable"]
+        running = world.start("solve", {"name": "bridge"}, {"plain": 1}, "text", converter=converter)
+        assert running.result() == ["bridge", {"plain": 1}, '"text"']

@@ -31,7 +31,7 @@ pub fn open_with(options: WorkerOptions) -> Result<u64> {
 }
 
 /// Returns the next task. Waits for one; returns `None` on timeout. Fails with `Ended` after a shutdown, when all tasks were
-/// taken. Returns an error of polling that a retry doesn't help once, and polling goes on.
+/// taken. Returns an error of polling that a retry doesn't help once, and polling continues.
 pub fn next(worker: u64, timeout: Timeout) -> Result<Option<Box<Task>>> {
     check(worker)?;
     process::workers()?.get(worker)?.next(&timeout.start_waiting())
@@ -66,7 +66,7 @@ pub fn shutdown(worker: u64, timeout: Timeout) -> Result<Call<()>> {
     }))
 }
 
-/// Closes the handle. Tasks that nobody has taken fail as retryable, also those that arrive later. The call waits for that.
+/// Closes the handle. Untaken tasks fail as retryable, also those that arrive later. The call waits for that.
 /// Activities of tasks that were taken stay open.
 pub fn close(worker: u64, timeout: Timeout) -> Result<Call<()>> {
     check(worker)?;

@@ -1,4 +1,4 @@
-//! A task that has arrived: opens its activity, decodes its values, and hands it back if nobody takes it.
+//! A task that has arrived: opens its activity, decodes its values, and hands it back if the caller takes too long.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -24,7 +24,7 @@ use crate::{
     telemetry::log_record::{Event, Value},
 };
 
-/// A task that nobody takes within this time, or within half of its heartbeat timeout, is handed back.
+/// A task that the caller doesn't take within this time, or within half of its heartbeat timeout, is handed back.
 const LONGEST_UNTAKEN: Duration = Duration::from_secs(10);
 /// How long the values of a task are decoded, with retries, before the task is handed back.
 const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ impl Worker {
         Ok((input, self.client.decode(details, Effort::Until(&deadline)).await?))
     }
 
-    /// Hands back a task that nobody has taken.
+    /// Hands back an untaken task.
     pub(super) async fn hand_back_open(&self, task: Box<Task>, kind: &str, message: &str) {
         if let Ok(handle) = self.activities.registry.handle(task.activity) {
             self.hand_back_closed(handle, &task.facts, kind, message).await;

@@ -5,7 +5,7 @@
 //! | here | the open workers, and the life of one |
 //! | `options` | reads the options |
 //! | `poller` | polls: how many polls there are at once, pauses after errors, the rate limit |
-//! | `arrival` | opens a task's activity, decodes its values, and hands back a task that nobody takes |
+//! | `arrival` | opens a task's activity, decodes its values, and hands back an untaken task |
 //! | `task` | one task, and the slot that it occupies |
 //! | `ready_queue` | the tasks that the caller can take |
 //! | `heartbeat` | reports the worker to the server, and ends it there |
@@ -138,7 +138,7 @@ impl Workers {
         Ok(workers.swap_remove(at).1)
     }
 
-    /// Ends all polls, and hands back the tasks that nobody has taken, until the deadline.
+    /// Ends all polls, and hands back the untaken tasks, until the deadline.
     pub async fn end_all(&self, deadline: &Deadline) {
         let workers = self.open.lock().workers.clone();
         for (_, worker) in &workers {
@@ -238,7 +238,7 @@ impl Worker {
         }
     }
 
-    /// Closes the worker, in a task of the runtime. The tasks that nobody has taken, and those that still arrive, fail as
+    /// Closes the worker, in a task of the runtime. The untaken tasks, and those that still arrive, fail as
     /// retryable.
     pub fn close(self: &Arc<Self>) {
         self.hand_back_untaken(End::Closed);

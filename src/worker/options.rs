@@ -24,7 +24,7 @@ pub struct WorkerOptions {
     pub activity_types: Vec<String>,
     /// The number of slots.
     pub max_concurrent: usize,
-    /// The most tasks that are taken in a second; `None`: no limit.
+    /// The most tasks in a second; `None`: no limit.
     pub max_per_second: Option<f64>,
     /// After this number of tasks the worker shuts down; `None`: no limit.
     pub max_tasks: Option<u64>,

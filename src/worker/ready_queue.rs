@@ -89,7 +89,7 @@ impl ReadyQueue {
         None
     }
 
-    /// Ends the queue. Returns what nobody has taken, unless it was only shut down.
+    /// Ends the queue. Returns the untaken items, unless it was only shut down.
     pub fn end(&self, end: End) -> Vec<Result<Box<Task>>> {
         let mut state = self.state.lock();
         if !matches!(state.end, Some(End::Closed | End::Disconnected)) {
@@ -102,7 +102,7 @@ impl ReadyQueue {
         untaken
     }
 
-    /// Removes the task of this activity, if nobody has taken it.
+    /// Removes the task of this activity, if it is untaken.
     pub fn remove(&self, activity: u64) -> Option<Box<Task>> {
         let mut state = self.state.lock();
         let is_it = |item: &Result<Box<Task>>| item.as_ref().is_ok_and(|task| task.activity == activity);

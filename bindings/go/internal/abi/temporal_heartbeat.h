@@ -975,7 +975,7 @@ thb_status_t thb_worker_open(const char *options_json,
                              struct thb_error_t **error_out);
 
 // Waits for the next task. THB_OK with *task_out NULL means that timeout_ms has passed. An error of polling that a
-// retry doesn't help (permissions, the namespace) is returned once, and polling goes on. Temporary errors are logged.
+// retry doesn't help (permissions, the namespace) is returned once, and polling continues. Temporary errors are logged.
 //
 // Thread-safe; each task is returned to one thread. Blocks at most timeout_ms. The caller frees *task_out with
 // thb_task_free, and closes its activity.
@@ -1007,7 +1007,7 @@ thb_status_t thb_queue_submit_worker_shutdown(thb_queue_t queue,
                                               struct thb_error_t **error_out);
 
 // Closes a worker. Tasks that weren't taken fail as retryable, also those that arrive later. Tasks that were taken, and
-// their activities, stay as they are. On THB_TIMEOUT polls or failures are still outstanding, and go on.
+// their activities, stay as they are. On THB_TIMEOUT polls or failures are still outstanding, and continue.
 //
 // Thread-safe. Blocks at most timeout_ms.
 // Returns THB_OK, THB_TIMEOUT, THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT.

@@ -11,11 +11,11 @@ from harness.process import Process
 def read(page: str, folder: Path, environment: Mapping[str, str], between: Sequence[Callable[[], object]]) -> str:
     """Runs the blocks of commands. After each block but the last, calls a function that waits until the next may run.
 
-    The folder gets links to what the repository contains. Returns what the commands printed.
+    The folder gets links to the folders of the repository, without what an earlier reader has left in it. Returns what
+    the commands printed.
     """
-    for entry in ROOT.iterdir():
-        if entry.name not in (".git", "target"):
-            (folder / entry.name).symlink_to(entry)
+    for name in ("bindings", "docs", "examples", "include", "tests"):
+        (folder / name).symlink_to(ROOT / name)
     blocks = [block.code for block in code_blocks(ROOT / "docs" / "guide" / page) if block.language == "sh"]
     assert len(blocks) == len(between) + 1
     said = folder / "said"

@@ -32,7 +32,7 @@ from integrations.reader import read
 RANKS = 4
 STEPS = 100
 ITEMS = range(STEPS * RANKS)
-STALL_SECONDS = 3
+STALL_SECONDS = 10
 
 # As many ranks as the test needs, also on a machine with fewer processors, and also as root in a container.
 VARIABLES = {
@@ -130,7 +130,7 @@ def test_killed_job_resumes_from_its_checkpoint(
 
 
 def test_hung_rank_is_killed_and_named(program: str, sdk_worker: SdkWorker, tmp_path: Path, kills: Kills) -> None:
-    with kills.one(f"Open MPI, {program}", version(), "rank 3 hangs (stall timeout 3 s)") as kill:
+    with kills.one(f"Open MPI, {program}", version(), "rank 3 hangs (stall timeout 10 s)") as kill:
         job = Job(sdk_worker, tmp_path)
         job.journal.wait_for(1, events=150)
         recorded = job.recorded_items()

@@ -949,7 +949,7 @@ void thb_completions_free(struct thb_completions_t *completions);
 // Opens a worker: it takes tasks from a task queue, without an SDK. A task is one attempt of an activity. The library
 // opens its activity and beats for it from the moment it arrives, so the program only does the work:
 //
-//   thb_worker_open -> { thb_worker_next -> work, thb_activity_heartbeat -> thb_activity_complete | _fail | _report_cancelled
+//   thb_worker_open -> { thb_worker_next -> work, thb_activity_heartbeat -> thb_activity_complete | _fail | ...
 //     -> thb_activity_close -> thb_task_free } ... -> thb_worker_shutdown -> the remaining tasks -> thb_worker_close
 //
 // options_json is one JSON object. Defaults are in parentheses:
@@ -979,25 +979,24 @@ thb_status_t thb_worker_open(const char *options_json,
 //
 // Thread-safe; each task is returned to one thread. Blocks at most timeout_ms. The caller frees *task_out with
 // thb_task_free, and closes its activity.
-// Returns THB_OK; THB_ENDED: the worker was shut down, and all its tasks were taken; THB_INVALID_HANDLE, also when it is
-// closed during the call; THB_NOT_CONNECTED; THB_FORKED; THB_INVALID_ARGUMENT; and the status of a poll.
+// Returns THB_OK; THB_ENDED: the worker was shut down, and all its tasks were taken; THB_INVALID_HANDLE, also when it
+// is closed during the call; THB_NOT_CONNECTED; THB_FORKED; THB_INVALID_ARGUMENT; and the status of a poll.
 thb_status_t thb_worker_next(thb_worker_t worker,
                              uint32_t timeout_ms,
                              struct thb_task_t **task_out,
                              struct thb_error_t **error_out);
 
-// As thb_watch_open_fd, for thb_worker_next: also readable when the worker was shut down and all its tasks were taken.
+// Opens a descriptor for thb_worker_next, as thb_watch_open_fd does. It is also readable when the worker was shut down
+// and all its tasks were taken.
 thb_status_t thb_worker_open_fd(thb_worker_t worker, int32_t *fd_out, struct thb_error_t **error_out);
 
 // Stops polling, and waits until no poll is outstanding. thb_worker_next then returns the tasks that have arrived, and
-// THB_ENDED after them. Polls end at once if the server supports that, otherwise within 20 s. Aborting them could lose a
-// task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0 only stops polling.
+// THB_ENDED after them. Polls end at once if the server supports that, otherwise within 20 s. Aborting them could lose
+// a task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0 only stops polling.
 //
 // Thread-safe. Blocks at most timeout_ms.
 // Returns THB_OK, THB_TIMEOUT, THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT.
-thb_status_t thb_worker_shutdown(thb_worker_t worker,
-                                 uint32_t timeout_ms,
-                                 struct thb_error_t **error_out);
+thb_status_t thb_worker_shutdown(thb_worker_t worker, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 // Submits thb_worker_shutdown. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_worker_shutdown(thb_queue_t queue,
@@ -1015,30 +1014,30 @@ thb_status_t thb_worker_close(thb_worker_t worker, uint32_t timeout_ms, struct t
 
 // Returns the handle of the task's activity, which is open; 0 for NULL. The caller closes it with thb_activity_close.
 //
-// This and the following functions are thread-safe, and never block. What they return belongs to the task and is valid
-// until thb_task_free. For NULL they return NULL and a length of 0, or "".
+// Thread-safe. Never blocks. What the following functions return belongs to the task, and is valid until
+// thb_task_free. For NULL they return NULL and a length of 0, or "".
 thb_activity_t thb_task_activity(const struct thb_task_t *task);
 
-// Returns the task token, for example to hand the task to another process.
+// Returns the task token, for example to hand the task to another process. Thread-safe. Never blocks.
 const void *thb_task_token(const struct thb_task_t *task, size_t *len_out);
 
-// Returns the type of the activity, which says what to do.
+// Returns the type of the activity, which says what to do. Thread-safe. Never blocks.
 const char *thb_task_activity_type(const struct thb_task_t *task);
 
 // Returns facts about the task, a JSON object: task_queue, activity_type, activity_id, workflow_type, workflow_id (both
 // "" for a standalone activity), run_id, attempt, heartbeat_timeout_ms, start_to_close_timeout_ms,
 // schedule_to_close_timeout_ms (0: none), scheduled_at_unix_ms, attempt_scheduled_at_unix_ms, started_at_unix_ms,
-// header_keys [..]. Later versions may add keys.
+// header_keys [..]. Later versions may add keys. Thread-safe. Never blocks.
 const char *thb_task_info(const struct thb_task_t *task);
 
-// Returns the arguments of the activity, decoded if there is a codec server.
+// Returns the arguments of the activity, decoded if there is a codec server. Thread-safe. Never blocks.
 const struct thb_details_t *thb_task_input(const struct thb_task_t *task);
 
-// Returns the heartbeat details of the previous attempt, from which the work continues.
+// Returns the previous attempt's heartbeat details, from which the work continues. Thread-safe. Never blocks.
 const struct thb_details_t *thb_task_details(const struct thb_task_t *task);
 
 // Frees a task. Its activity stays open. NULL is fine. Must not be called twice for the same task, nor while another
-// thread uses it.
+// thread uses it. Never blocks.
 void thb_task_free(struct thb_task_t *task);
 
 // Creates empty details. Add values with thb_details_add, and pass them on with thb_details_payloads.

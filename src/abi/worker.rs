@@ -20,7 +20,7 @@ use crate::{
 /// Opens a worker: it takes tasks from a task queue, without an SDK. A task is one attempt of an activity. The library
 /// opens its activity and beats for it from the moment it arrives, so the program only does the work:
 ///
-///   thb_worker_open -> { thb_worker_next -> work, thb_activity_heartbeat -> thb_activity_complete | _fail | _report_cancelled
+///   thb_worker_open -> { thb_worker_next -> work, thb_activity_heartbeat -> thb_activity_complete | _fail | ...
 ///     -> thb_activity_close -> thb_task_free } ... -> thb_worker_shutdown -> the remaining tasks -> thb_worker_close
 ///
 /// options_json is one JSON object. Defaults are in parentheses:
@@ -63,8 +63,8 @@ pub unsafe extern "C" fn thb_worker_open(
 ///
 /// Thread-safe; each task is returned to one thread. Blocks at most timeout_ms. The caller frees *task_out with
 /// thb_task_free, and closes its activity.
-/// Returns THB_OK; THB_ENDED: the worker was shut down, and all its tasks were taken; THB_INVALID_HANDLE, also when it is
-/// closed during the call; THB_NOT_CONNECTED; THB_FORKED; THB_INVALID_ARGUMENT; and the status of a poll.
+/// Returns THB_OK; THB_ENDED: the worker was shut down, and all its tasks were taken; THB_INVALID_HANDLE, also when it
+/// is closed during the call; THB_NOT_CONNECTED; THB_FORKED; THB_INVALID_ARGUMENT; and the status of a poll.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_worker_next(
     worker: thb_worker_t,
@@ -80,7 +80,8 @@ pub unsafe extern "C" fn thb_worker_next(
     }
 }
 
-/// As thb_watch_open_fd, for thb_worker_next: also readable when the worker was shut down and all its tasks were taken.
+/// Opens a descriptor for thb_worker_next, as thb_watch_open_fd does. It is also readable when the worker was shut down
+/// and all its tasks were taken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_worker_open_fd(
     worker: thb_worker_t,
@@ -98,8 +99,8 @@ pub unsafe extern "C" fn thb_worker_open_fd(
 }
 
 /// Stops polling, and waits until no poll is outstanding. thb_worker_next then returns the tasks that have arrived, and
-/// THB_ENDED after them. Polls end at once if the server supports that, otherwise within 20 s. Aborting them could lose a
-/// task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0 only stops polling.
+/// THB_ENDED after them. Polls end at once if the server supports that, otherwise within 20 s. Aborting them could lose
+/// a task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0 only stops polling.
 ///
 /// Thread-safe. Blocks at most timeout_ms.
 /// Returns THB_OK, THB_TIMEOUT, THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT.
@@ -147,22 +148,22 @@ pub unsafe extern "C" fn thb_worker_close(
 
 /// Returns the handle of the task's activity, which is open; 0 for NULL. The caller closes it with thb_activity_close.
 ///
-/// This and the following functions are thread-safe, and never block. What they return belongs to the task and is valid
-/// until thb_task_free. For NULL they return NULL and a length of 0, or "".
+/// Thread-safe. Never blocks. What the following functions return belongs to the task, and is valid until
+/// thb_task_free. For NULL they return NULL and a length of 0, or "".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_activity(task: *const thb_task_t) -> thb_activity_t {
     // SAFETY: as the header requires, `task` is NULL or valid.
     unsafe { task.as_ref() }.map_or(0, |object| object.task.activity)
 }
 
-/// Returns the task token, for example to hand the task to another process.
+/// Returns the task token, for example to hand the task to another process. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_token(task: *const thb_task_t, len_out: *mut usize) -> *const c_void {
     // SAFETY: as the header requires, `task` is NULL or valid, `len_out` NULL or writable.
     unsafe { boundary::lend(task.as_ref().map(|object| &*object.task.facts.token), len_out) }
 }
 
-/// Returns the type of the activity, which says what to do.
+/// Returns the type of the activity, which says what to do. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_activity_type(task: *const thb_task_t) -> *const c_char {
     // SAFETY: as the header requires, `task` is NULL or valid.
@@ -172,21 +173,21 @@ pub unsafe extern "C" fn thb_task_activity_type(task: *const thb_task_t) -> *con
 /// Returns facts about the task, a JSON object: task_queue, activity_type, activity_id, workflow_type, workflow_id (both
 /// "" for a standalone activity), run_id, attempt, heartbeat_timeout_ms, start_to_close_timeout_ms,
 /// schedule_to_close_timeout_ms (0: none), scheduled_at_unix_ms, attempt_scheduled_at_unix_ms, started_at_unix_ms,
-/// header_keys [..]. Later versions may add keys.
+/// header_keys [..]. Later versions may add keys. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_info(task: *const thb_task_t) -> *const c_char {
     // SAFETY: as the header requires, `task` is NULL or valid.
     unsafe { task.as_ref() }.map_or(boundary::EMPTY, |object| object.info.as_ptr())
 }
 
-/// Returns the arguments of the activity, decoded if there is a codec server.
+/// Returns the arguments of the activity, decoded if there is a codec server. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_input(task: *const thb_task_t) -> *const thb_details_t {
     // SAFETY: as the header requires, `task` is NULL or valid.
     unsafe { task.as_ref() }.map_or(std::ptr::null(), |object| &raw const object.input)
 }
 
-/// Returns the heartbeat details of the previous attempt, from which the work continues.
+/// Returns the previous attempt's heartbeat details, from which the work continues. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_details(task: *const thb_task_t) -> *const thb_details_t {
     // SAFETY: as the header requires, `task` is NULL or valid.
@@ -194,7 +195,7 @@ pub unsafe extern "C" fn thb_task_details(task: *const thb_task_t) -> *const thb
 }
 
 /// Frees a task. Its activity stays open. NULL is fine. Must not be called twice for the same task, nor while another
-/// thread uses it.
+/// thread uses it. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_task_free(task: *mut thb_task_t) {
     // SAFETY: as the header requires, `task` is NULL, or owned by the caller and used by no other thread.

@@ -53,6 +53,8 @@ use task::Task;
 
 /// The most workers at once.
 const MAX_WORKERS: usize = 256;
+/// How long the polls may bring tasks after a shutdown has begun, before the server is asked to end them.
+const RELEASE_DELAY: Duration = Duration::from_millis(500);
 /// How often a waiting shutdown checks whether the polls have ended, beside its notification.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 
@@ -259,6 +261,8 @@ impl Worker {
 pub async fn run(worker: Arc<Worker>) {
     poller::begin(&worker);
     worker.report_until_stopped().await;
+    // A server that ends the polls early can lose a task that it is just sending. Those of a busy queue arrive before.
+    let _ = worker.until_idle(&Deadline::within(RELEASE_DELAY)).await;
     let has_reported_end = worker.release_polls().await;
     // Without limit: aborting a poll could lose a task.
     let _ = worker.until_idle(&Timeout::Forever.start_waiting()).await;

@@ -6,13 +6,14 @@
 #     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
 #     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
 
-INTEGRATIONS      := ray dask mpi slurm kubernetes training
+INTEGRATIONS      := ray dask mpi slurm kubernetes training languages
 INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
 
 DEBIAN_mpi        := openmpi-bin libopenmpi-dev
 DEBIAN_slurm      := munge slurm-wlm
 DEBIAN_kubernetes := procps util-linux
 DEBIAN_training   := python3-torch
+DEBIAN_languages  := gfortran luajit r-base-core ruby
 
 STAGES := $(INTEGRATIONS:%=integrations-%)
 .PHONY: check-integrations $(STAGES)

@@ -3,6 +3,7 @@
 Two of the ranks run on a second node. It is this machine too, but has an Open MPI daemon and an environment of its own.
 """
 
+import math
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from harness.build import STRICT, run
 from harness.languages import linked
 from harness.paths import BUILD, INCLUDE, TESTS
 from harness.polling import wait_until
+from harness.process import Process
 from harness.program import is_alive
 from harness.requires import requires
 from harness.server import Server
@@ -28,6 +30,7 @@ from integrations.activities import EXAMPLES, EngineActivity, ExampleWorker, env
 from integrations.journal import LIMIT_S, Journal
 from integrations.kills import KILLS, Kills
 from integrations.reader import read
+from python_worker.world import World
 
 RANKS = 4
 STEPS = 100
@@ -43,12 +46,12 @@ VARIABLES = {
 }
 
 
-def compiled() -> list[str]:
+def compiled(example: str = "solver") -> list[str]:
     compiler = requires(shutil.which("mpicxx"), "mpicxx (Debian: libopenmpi-dev)")
-    target = BUILD / "mpi_solver"
+    target = BUILD / f"mpi_{example}"
     BUILD.mkdir(parents=True, exist_ok=True)
     strict = [*STRICT, "-Wshadow", "-Wconversion", "-DOMPI_SKIP_MPICXX"]  # without MPI's old C++ functions
-    run([compiler, "-std=c++17", *strict, str(EXAMPLES / "mpi/solver.cpp"), "-o", str(target), *linked()])
+    run([compiler, "-std=c++17", *strict, str(EXAMPLES / f"mpi/{example}.cpp"), "-o", str(target), *linked()])
     return [str(target)]
 
 
@@ -200,6 +203,16 @@ def test_reader_of_the_page_sees_a_killed_rank_and_a_result(server: Server, tmp_
     assert "from step 0" in said
     assert re.search(r"from step [1-9]\d*0$", said, re.MULTILINE), said
     assert re.search(rf"Result\s+{sum(range(200 * RANKS))}", said), said
+
+
+def test_rank_0_is_a_worker(server: Server, sdk_worker: SdkWorker, tmp_path: Path) -> None:
+    world = World(sdk_worker, server.address, tmp_path)
+    command = ["mpirun", *NODES, *compiled("worker"), world.queue, "2"]
+    with Process(command, environment(server) | VARIABLES) as job:
+        job.expect("^running$")
+        results = [world.start("pi", 1_000_000, heartbeat_timeout_ms=10_000).result() for _ in range(2)]
+        assert results == pytest.approx([math.pi] * 2)
+        assert job.wait() == 0
 
 
 def flags() -> str:

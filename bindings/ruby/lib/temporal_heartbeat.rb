@@ -5,6 +5,7 @@ require_relative "temporal_heartbeat/errors"
 require_relative "temporal_heartbeat/library"
 require_relative "temporal_heartbeat/values"
 require_relative "temporal_heartbeat/activity"
+require_relative "temporal_heartbeat/worker"
 
 # Heartbeat a Temporal Activity from any process: see the README. Times are seconds, and a timeout of nil is for ever.
 module TemporalHeartbeat

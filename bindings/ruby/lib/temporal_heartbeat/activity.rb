@@ -26,6 +26,9 @@ module TemporalHeartbeat
       # Opens the activity that the parent process handed over in the environment.
       def from_env(**options, &) = self.open(nil, **options, from_env: true, &)
 
+      # Takes ownership of the handle of an open activity.
+      def adopt(handle) = allocate.tap { |activity| activity.send(:own, handle) }
+
       # Returns what is called when an object is collected that wasn't closed. Otherwise the library would heartbeat for
       # abandoned work.
       def closer(handle)
@@ -39,14 +42,10 @@ module TemporalHeartbeat
     end
 
     def initialize(token = nil, close_timeout: 10, fail_on_error: true, initial_details: nil, **options)
-      @close_timeout = close_timeout
-      @fail_on_error = fail_on_error
-      @is_closed = false
       options[:initial_details] = initial_details.none? ? "" : Values.base64(initial_details) if initial_details
       handle = Library.output
       Library.call(:thb_activity_open, *Values.token(token), *Values.options(options), handle)
-      @handle = Library.uint64(handle)
-      ObjectSpace.define_finalizer(self, self.class.closer(@handle))
+      own(Library.uint64(handle), close_timeout, fail_on_error)
     end
 
     # Returns the Details that were recorded before this attempt. Call it before the first `heartbeat`.
@@ -143,6 +142,14 @@ module TemporalHeartbeat
     end
 
     private
+
+    def own(handle, close_timeout = 10, fail_on_error = true)
+      @handle = handle
+      @close_timeout = close_timeout
+      @fail_on_error = fail_on_error
+      @is_closed = false
+      ObjectSpace.define_finalizer(self, self.class.closer(handle))
+    end
 
     def report(error)
       current = signals

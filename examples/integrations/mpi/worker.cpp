@@ -33,7 +33,7 @@ double integrate(double steps, int part) {
     return sum;
 }
 
-// The other ranks work on what rank 0 tells them, until there are no more tasks.
+// The other ranks receive each task from rank 0, and work on it, until there are no more tasks.
 void follow() {
     for (;;) {
         double steps = over;

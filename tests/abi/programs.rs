@@ -18,7 +18,7 @@ use temporal_heartbeat::model::payload::Payloads;
 
 use crate::{
     built::{Program, build_dir, instrumented, repetitions, sanitized, valgrind},
-    fake::{Answer, Call, Fake},
+    fake::{Answer, Call, Fake, task},
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
@@ -173,6 +173,19 @@ fn calls_in_static_destructors_and_at_exit_return_a_status() {
         let program = connecting("late_calls.cpp", &fake);
         assert_eq!(program.argument(before).run(), "all late calls were made\n", "{before}");
     }
+}
+
+#[test]
+fn worker_takes_a_task_that_its_child_can_read_and_the_program_may_end_during_polls() {
+    let fake = Fake::start(|call| match (call.method.as_str(), call.nth) {
+        ("PollActivityTaskQueue", 0) => task(1, 60),
+        ("PollActivityTaskQueue", _) => Answer::Silence,
+        _ => Answer::ok(),
+    });
+    let began = Instant::now();
+    connecting("worker.c", &fake).run();
+    assert!(instrumented() || began.elapsed() < Duration::from_secs(10));
+    assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 1);
 }
 
 #[test]

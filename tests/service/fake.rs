@@ -168,6 +168,16 @@ pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
+/// Answers a poll with a task of the type "t", which has this number as the id of its activity, and a heartbeat timeout in seconds.
+pub fn task(number: usize, heartbeat_timeout_s: u8) -> Answer {
+    let id = number.to_string();
+    let token = [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01", &field(6, id.as_bytes())[..]].concat();
+    // The number 16 takes two bytes.
+    let heartbeat_timeout = [&[0x82, 1, 2, 1 << 3][..], &[heartbeat_timeout_s]].concat();
+    let message = [field(1, &token), field(5, &field(1, b"t")), field(6, id.as_bytes()), heartbeat_timeout];
+    Answer::Message(message.concat())
+}
+
 /// A running server. It disconnects the process's client when it is dropped.
 pub struct Fake {
     pub address: SocketAddr,

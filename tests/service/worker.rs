@@ -15,7 +15,7 @@ use temporal_heartbeat::{
     model::{deadline::Timeout, status::Status},
 };
 
-use crate::fake::{Answer, Call, Fake, field};
+use crate::fake::{Answer, Call, Fake, field, task};
 
 const POLL: &str = "PollActivityTaskQueue";
 const BEAT: &str = "RecordActivityTaskHeartbeat";
@@ -27,16 +27,6 @@ const PERMISSION_DENIED: i32 = 7;
 const UNAVAILABLE: i32 = 14;
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const OPTIONS: &[u8] = br#"{"task_queue":"q"}"#;
-
-/// A task of type "t" with this number, and a heartbeat timeout in seconds.
-fn task(number: usize, heartbeat_timeout_s: u8) -> Answer {
-    let id = number.to_string();
-    let token = [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01", &field(6, id.as_bytes())[..]].concat();
-    // The number 16 takes two bytes.
-    let heartbeat_timeout = [&[0x82, 1, 2, 1 << 3][..], &[heartbeat_timeout_s]].concat();
-    let message = [field(1, &token), field(5, &field(1, b"t")), field(6, id.as_bytes()), heartbeat_timeout];
-    Answer::Message(message.concat())
-}
 
 /// Starts a server that answers the polls so, and connects to it.
 fn polled(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {

@@ -27,7 +27,7 @@ endif
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program drivers header options-page proto baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program drivers header options-page proto baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-worker bench-program clean
 
 # Fails if a program isn't on the PATH. Arguments: the program, and the name of what to install.
 needs = @command -v $(firstword $(1)) >/dev/null || \
@@ -273,6 +273,9 @@ bench-check: lib venv ## report what became slower since the last `make bench RE
 
 bench-activity: lib ## measure the cost of open activities; SCALE=activities, SECONDS=of automatic heartbeats
 	@benches/activity.sh $(or $(SCALE),100000) $(or $(SECONDS),70)
+
+bench-worker: lib venv ## compare an activity worker in C with one of the Go SDK; TASKS=10000
+	@PYTHONPATH=tests $(VENV)/bin/python benches/worker.py $(or $(TASKS),10000)
 
 bench-program: cli venv ## measure the cost of the command-line program (three minutes)
 	@PYTHONPATH=tests $(VENV)/bin/python benches/program.py $(PROGRAM)

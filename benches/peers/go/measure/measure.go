@@ -113,7 +113,7 @@ func (task Task) Run(beat func(token []byte) error) {
 		return 0
 	}
 	fmt.Printf(`{"calls":%d,"seconds":%f,"cpu_s":%f,"p50_us":%.2f,"p99_us":%.2f,"rss_mb":%.2f}`+"\n",
-		calls, took.Seconds(), cpu.Seconds(), quantile(0.5), quantile(0.99), peakMemoryMB())
+		calls, took.Seconds(), cpu.Seconds(), quantile(0.5), quantile(0.99), PeakMemoryMB())
 }
 
 func bucket(d time.Duration) int {
@@ -138,8 +138,8 @@ func cpuTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// peakMemoryMB doesn't use getrusage, because its peak includes that of the parent process.
-func peakMemoryMB() float64 {
+// PeakMemoryMB returns the peak of the process's memory. It doesn't use getrusage, because its peak includes that of the parent process.
+func PeakMemoryMB() float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		log.Fatal(err)

@@ -12,7 +12,7 @@ from harness.build import compile_c, compile_cpp
 from harness.languages import library_environment, linked
 from harness.paths import BUILD, ROOT
 from harness.process import Process
-from harness.server import Server, dev_server
+from harness.server import OLDEST, Server, dev_server
 from harness.worker import SdkWorker
 from python_worker.world import World
 
@@ -41,6 +41,8 @@ def sdk_worker(server: Server) -> Iterator[SdkWorker]:
 
 @pytest.fixture
 def world(server: Server, sdk_worker: SdkWorker, tmp_path: Path) -> World:
+    if server.version < OLDEST:
+        pytest.skip("the server has no standalone activities")
     return World(sdk_worker, server.address, tmp_path)
 
 

@@ -21,6 +21,8 @@ fn generate(folder: &Path) {
     let descriptors = protox::compile(PROTOS, [root().join("proto")]).unwrap();
     Config::new()
         .bytes(["."])
+        // So that the names have an order.
+        .btree_map(["temporal.api.common.v1.Header"])
         .enable_type_names()
         .type_attribute(".", "#[allow(missing_docs)]")
         .enum_attribute(".", "#[allow(missing_docs)]")

@@ -21,32 +21,12 @@ impl ::prost::Name for Payload {
         "/temporal.api.common.v1.Payload".into()
     }
 }
-/// Values by name that a workflow passes on beside the input. Only their names are read, so this is the wire format of
-/// a map<string, Payload>, without the values.
+/// Values by name that a workflow passes on beside the input.
 #[allow(missing_docs)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Header {
-    #[prost(message, repeated, tag = "1")]
-    pub fields: ::prost::alloc::vec::Vec<header::FieldsEntry>,
-}
-/// Nested message and enum types in `Header`.
-pub mod header {
-    #[allow(missing_docs)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-    pub struct FieldsEntry {
-        #[prost(string, tag = "1")]
-        pub key: ::prost::alloc::string::String,
-    }
-    impl ::prost::Name for FieldsEntry {
-        const NAME: &'static str = "FieldsEntry";
-        const PACKAGE: &'static str = "temporal.api.common.v1";
-        fn full_name() -> ::prost::alloc::string::String {
-            "temporal.api.common.v1.Header.FieldsEntry".into()
-        }
-        fn type_url() -> ::prost::alloc::string::String {
-            "/temporal.api.common.v1.Header.FieldsEntry".into()
-        }
-    }
+    #[prost(map = "string, message", tag = "1")]
+    pub fields: ::std::collections::HashMap<::prost::alloc::string::String, Payload>,
 }
 impl ::prost::Name for Header {
     const NAME: &'static str = "Header";

@@ -96,7 +96,7 @@ impl Facts {
             scheduled_at: unix_ms(answer.scheduled_time),
             attempt_scheduled_at: unix_ms(answer.current_attempt_scheduled_time),
             started_at: unix_ms(answer.started_time),
-            header_keys: header.into_iter().map(|entry| entry.key).collect(),
+            header_keys: header.into_keys().collect(),
         };
         let values = Values {
             input: answer.input.unwrap_or_default(),
@@ -183,7 +183,7 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::temporal::api::common::v1::{Header, WorkflowExecution, header::FieldsEntry};
+    use crate::proto::temporal::api::common::v1::{Header, Payload, WorkflowExecution};
 
     const fn s(seconds: i64) -> prost_types::Duration {
         prost_types::Duration { seconds, nanos: 0 }
@@ -196,7 +196,7 @@ mod tests {
                 task_token: "secret".into(),
                 activity_id: "a \"quoted\"".to_owned(),
                 heartbeat_timeout: Some(s(30)),
-                header: Some(Header { fields: vec![FieldsEntry { key: "trace".to_owned() }] }),
+                header: Some(Header { fields: [("trace".to_owned(), Payload::default())].into() }),
                 ..PollActivityTaskQueueResponse::default()
             },
             "q",

@@ -581,6 +581,7 @@ impl World {
                 call!(thb_worker_next(self.handle(&worker), wait.ms(), &mut task));
                 // No server answers.
                 assert!(task.is_null());
+                read_no_task();
             }
             Step::OpenDescriptorOfWorker(worker) => {
                 let mut descriptor = -1;
@@ -772,6 +773,19 @@ fn read(details: *mut thb_details_t, index: usize) {
         assert!(decoded.is_null() == details.is_null());
         assert_eq!((thb_details_attempt(details), thb_details_recorded_at_unix_ms(details)), (0, 0));
         assert_eq!(thb_details_heartbeat_timeout_ms(details), -1);
+    }
+}
+
+fn read_no_task() {
+    let (none, mut len) = (ptr::null(), 7);
+    // SAFETY: the header allows NULL.
+    unsafe {
+        assert_eq!(thb_task_activity(none), 0);
+        assert!(thb_task_token(none, &mut len).is_null() && len == 0);
+        assert!(CStr::from_ptr(thb_task_activity_type(none)).is_empty());
+        assert!(CStr::from_ptr(thb_task_info(none)).is_empty());
+        assert!(thb_task_input(none).is_null() && thb_task_details(none).is_null());
+        thb_task_free(ptr::null_mut());
     }
 }
 

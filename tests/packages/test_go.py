@@ -41,7 +41,7 @@ def check_that_the_program_contains_the_library(solver: Path, folder: Path) -> N
     assert "libgcc_s" not in needed
     assert "thb_" not in run("nm", "--dynamic", "--defined-only", str(solver), cwd=folder)
     run("strip", str(solver), cwd=folder)
-    assert os.path.getsize(solver) < 7 * 1024 * 1024  # the library and its TLS are 3 MiB of it
+    assert os.path.getsize(solver) < 7.3 * 1024 * 1024  # the library and its TLS are 3.3 MiB of it
 
 
 def test_module_from_a_fresh_gopath_completes_without_a_library(

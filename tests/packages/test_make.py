@@ -5,7 +5,7 @@ import re
 from harness.paths import ROOT
 from packages.builds import run
 
-INCLUDED = ("examples/demo/demo.mk", "docs/site/site.mk")
+INCLUDED = ("examples/demo/demo.mk", "docs/site/site.mk", "tests/integrations/integrations.mk")
 MAKEFILES = (ROOT / "Makefile", *(ROOT / name for name in INCLUDED), *ROOT.glob("packaging/*.mk"))
 
 

@@ -270,9 +270,9 @@ def test_exit_during_a_call_prints_nothing(
             thb.heartbeat(b"token", 1, timeout=1)
         """,
         "another": """
+            signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
             beat = lambda: thb.heartbeat(b"token", 1, timeout=1)
             threading.Thread(target=beat, daemon=True).start()
-            signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
             while True:
                 signal.pause()
         """,

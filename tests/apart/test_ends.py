@@ -23,7 +23,7 @@ def terminate(worker: Process) -> None:
 @pytest.mark.parametrize("body", ["waiting", "waiting_in_c"])
 def test_processes_of_a_killed_worker_die_and_the_retry_resumes(world: World, body: str, start_method: str) -> None:
     with world.worker(start_method=start_method) as worker:
-        running = world.start(body, str(world.folder), heartbeat_timeout_ms=2_000)
+        running = world.start(body, str(world.folder), heartbeat_timeout_ms=5_000)
         process = world.pid(attempt=1)
         worker.kill()
         wait_for_end(process)
@@ -52,7 +52,7 @@ def test_terminated_worker_ends_the_processes_and_the_retry_resumes(
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_process_finishes_after_its_worker_if_asked(world: World, start_method: str, is_killed: bool) -> None:
     with world.worker(start_method=start_method) as worker:
-        running = world.start("finishing", str(world.folder), heartbeat_timeout_ms=2_000)
+        running = world.start("finishing", str(world.folder), heartbeat_timeout_ms=5_000)
         process = world.pid(attempt=1)
         if is_killed:
             worker.kill()
@@ -85,7 +85,7 @@ def test_killed_process_is_retried_from_its_last_record(world: World) -> None:
 
 def test_worker_and_process_are_killed_and_the_retry_resumes(world: World) -> None:
     with world.worker() as worker:
-        running = world.start("waiting", str(world.folder), heartbeat_timeout_ms=2_000)
+        running = world.start("waiting", str(world.folder), heartbeat_timeout_ms=5_000)
         process = world.pid(attempt=1)
         os.kill(process, signal.SIGKILL)
         worker.kill()
@@ -112,7 +112,7 @@ def test_processes_of_the_body_die_with_a_killed_worker(world: World, start_meth
 @pytest.mark.parametrize("body", ["hanging", "swallowing"])
 @pytest.mark.usefixtures("worker")
 def test_hung_process_ends_and_its_place_is_free_for_the_retry(world: World, body: str) -> None:
-    running = world.start(body, str(world.folder), heartbeat_timeout_ms=1_000)
+    running = world.start(body, str(world.folder), heartbeat_timeout_ms=3_000)
     process = world.pid(attempt=1)
     assert running.result() == 2
     wait_for_end(process)

@@ -58,7 +58,7 @@ def test_activities_run_apart(world: World, python: str, start_method: str, uvlo
             report = world.start(name, CONFIG, result_type=Report).result()
             assert report.config == CONFIG
             assert report.process != worker.pid
-        running = world.start("waiting_in_c", str(world.folder), heartbeat_timeout_ms=2_000)
+        running = world.start("waiting_in_c", str(world.folder), heartbeat_timeout_ms=5_000)
         process = world.pid(attempt=1)
         worker.kill()
         wait_for_end(process)
@@ -69,7 +69,7 @@ def test_activities_run_apart(world: World, python: str, start_method: str, uvlo
 @pytest.mark.parametrize("body", ["sleeping", "sleeping_coroutine"])
 def test_activities_are_cancelled(world: World, python: str, body: str) -> None:
     with world.worker(python=python):
-        running = world.start(body, str(world.folder), heartbeat_timeout_ms=2_000)
+        running = world.start(body, str(world.folder), heartbeat_timeout_ms=5_000)
         process = world.pid(attempt=1)
         running.request_cancel()
         assert isinstance(running.failure(), CancelledError)

@@ -20,7 +20,7 @@ def test_cancellation_stops_the_body_also_while_it_sleeps(world: World, body: st
 
 @pytest.mark.usefixtures("worker")
 def test_heartbeat_waits_while_the_activity_is_paused(world: World) -> None:
-    running = world.start("counting", str(world.folder), heartbeat_timeout_ms=2_000)
+    running = world.start("counting", str(world.folder), heartbeat_timeout_ms=5_000)
     world.pid(attempt=1)
     running.pause()
     wait_until((world.folder / "paused").exists, "the pause")
@@ -31,7 +31,7 @@ def test_heartbeat_waits_while_the_activity_is_paused(world: World) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_reset_starts_again(world: World) -> None:
-    running = world.start("waiting", str(world.folder), heartbeat_timeout_ms=2_000)
+    running = world.start("waiting", str(world.folder), heartbeat_timeout_ms=5_000)
     process = world.pid(attempt=1)
     (world.folder / "attempt-1").unlink()
     running.reset()

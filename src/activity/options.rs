@@ -107,8 +107,6 @@ impl OpenOptions {
         }
     }
 
-    // In the library once: two functions read these options.
-    #[inline(never)]
     fn from_object(options: &mut Object<'_>) -> Result<Self> {
         let from_env = options.boolean("from_env")?.unwrap_or(false);
         let handed = if from_env { Self::handed_over()? } else { Self::new() };

@@ -22,7 +22,6 @@ use crate::{
         details::Details, encoded::Encoded, error::Error, failure::Report, payload::Payloads, status::Status,
     },
     proto::temporal::api::common::v1::Payload,
-    runtime::shared,
 };
 
 /// The message of a failure whose message is encoded, as in the SDKs.
@@ -90,7 +89,7 @@ impl Client {
 
     /// Encodes what an ending carries.
     pub async fn encode_ending(&self, ending: Ending, effort: Effort<'_>) -> Result<EncodedEnding, RpcError> {
-        let encoded = shared(self.encode_values_of(ending, effort)).await;
+        let encoded = self.encode_values_of(ending, effort).await;
         encoded.map_err(|failed| failed.with_context("so the activity wasn't ended"))
     }
 

@@ -22,7 +22,6 @@ use crate::{
         token::Token,
     },
     proto::temporal::api::workflowservice::v1 as api,
-    runtime::shared,
     transport::Frame,
 };
 
@@ -182,7 +181,7 @@ impl Client {
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let (call, request) = self.request_of(ending.clone(), way);
-        let answer = shared(self.send_frame((call, request), effort, order)).await?;
+        let answer = self.send_frame((call, request), effort, order).await?;
         // It has nothing that is needed.
         <()>::decode(answer).map_err(|why| RpcError::undecodable(call.name, &why))
     }

@@ -15,7 +15,6 @@ use crate::{
     client::rpc_error::RpcError,
     model::{attempt::Ids, conditions::Reasons, error::Error, method::Method},
     proto::temporal::api::{history::v1::history_event::Attributes, workflowservice::v1 as api},
-    runtime::shared,
     transport::{Frame, Predecessor, TryTime},
 };
 
@@ -150,7 +149,7 @@ impl Client {
         let call = method.call.long_poll();
         let mut predecessor = Predecessor::default();
         let order = &mut InOrder::alone(&mut predecessor);
-        let answer = shared(self.send_frame((call, Frame::plain(request)), effort, order)).await?;
+        let answer = self.send_frame((call, Frame::plain(request)), effort, order).await?;
         let bytes = answer.len();
         match Response::decode(answer) {
             Ok(response) => Ok((response, bytes)),

@@ -57,7 +57,7 @@ use crate::{
         token::Token,
     },
     proto::temporal::api::workflowservice::v1 as api,
-    runtime::{IoThread, shared},
+    runtime::IoThread,
     telemetry::{
         Telemetry,
         log_record::{Event, Value},
@@ -421,7 +421,7 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
-        let answer = shared(self.send_frame((method.call, Frame::plain(request)), effort, order)).await?;
+        let answer = self.send_frame((method.call, Frame::plain(request)), effort, order).await?;
         Response::decode(answer).map_err(|why| RpcError::undecodable(method.call.name, &why))
     }
 

@@ -47,13 +47,6 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> 
     tokio::spawn(Box::pin(task) as reactor::Job)
 }
 
-/// Puts work on the heap, so that the library contains its code once, and not in each function that awaits it.
-pub fn shared<'a, T>(
-    work: impl Future<Output = T> + Send + 'a,
-) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
-    Box::pin(work)
-}
-
 /// Runs a task until it ends, and restarts it if it panics. A panic is a bug in the library, but a process shouldn't lose
 /// its beats or its credentials by it.
 pub async fn restarted_after_panics<Task>(begin: impl Fn() -> Task)

@@ -137,10 +137,6 @@ impl Worker {
 
     /// Fails an attempt as retryable, so that the server retries it.
     async fn hand_back(&self, facts: &Facts, kind: &str, message: &str) {
-        runtime::shared(self.hand_back_and_log(facts, kind, message)).await;
-    }
-
-    async fn hand_back_and_log(&self, facts: &Facts, kind: &str, message: &str) {
         let telemetry = self.client.transport().telemetry();
         telemetry.metrics.tasks_handed_back.one();
         let failed = self.fail(facts, kind, message).await;

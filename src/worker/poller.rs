@@ -15,7 +15,7 @@ use crate::{
         taskqueue::v1::{PollerGroupsInfo, TaskQueue},
         workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
     },
-    runtime::{self, restarted_after_panics, shared},
+    runtime::{self, restarted_after_panics},
     sys::clock::Moment,
     telemetry::log_record::{Event, Value},
 };
@@ -193,7 +193,7 @@ async fn poll_until_stopped(poller: Poller, is_first: bool) {
     let worker = &poller.0;
     while let Some((slot, mut poll)) = worker.reserve().await {
         let began = Moment::now();
-        match shared(worker.client.poll(worker.request(&poll.group))).await {
+        match worker.client.poll(worker.request(&poll.group)).await {
             Ok(answer) => {
                 worker.note_success(&answer);
                 poll.has_task = !answer.task_token.is_empty();

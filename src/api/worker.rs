@@ -6,7 +6,7 @@ use crate::{
     api::rpc::Call,
     model::{deadline::Timeout, error::Result},
     process,
-    worker::run,
+    worker::{End, run},
 };
 
 pub use crate::client::task_queue::POLL_TIME;
@@ -33,13 +33,13 @@ pub fn open_with(options: WorkerOptions) -> Result<u64> {
 /// Returns the next task. Waits for one; returns `None` on timeout. Fails with `Ended` after a shutdown, when all tasks were
 /// taken. Returns an error of polling that a retry doesn't help once, and polling continues.
 pub fn next(worker: u64, timeout: Timeout) -> Result<Option<Box<Task>>> {
-    check(worker)?;
+    process::check_handle(worker)?;
     process::workers()?.get(worker)?.next(&timeout.start_waiting())
 }
 
 /// Opens a descriptor that is readable while [`next`] has a result. The caller closes it.
 pub fn open_fd(worker: u64) -> Result<i32> {
-    check(worker)?;
+    process::check_handle(worker)?;
     process::workers()?.get(worker)?.open_fd()
 }
 
@@ -58,7 +58,7 @@ pub fn has_polled(worker: u64) -> Result<bool> {
 /// Stops polling. The call waits until no poll is outstanding, so that no task is lost; after that [`next`] returns the
 /// tasks that have arrived. With [`Timeout::Zero`] it doesn't wait.
 pub fn shutdown(worker: u64, timeout: Timeout) -> Result<Call<()>> {
-    check(worker)?;
+    process::check_handle(worker)?;
     let worker = process::workers()?.get(worker)?;
     worker.stop();
     Ok(Call::new(process::session()?, timeout.start_waiting(), |_, deadline| async move {
@@ -69,18 +69,12 @@ pub fn shutdown(worker: u64, timeout: Timeout) -> Result<Call<()>> {
 /// Closes the handle. Untaken tasks fail as retryable, also those that arrive later. The call waits for that.
 /// Activities of tasks that were taken stay open.
 pub fn close(worker: u64, timeout: Timeout) -> Result<Call<()>> {
-    check(worker)?;
+    process::check_handle(worker)?;
     let session = process::session()?;
     let worker = process::workers()?.remove(worker)?;
     worker.stop();
-    let closing = worker.clone();
-    session.spawn(async move { closing.close() });
+    session.spawn(worker.hand_back_untaken(End::Closed));
     Ok(Call::new(session, timeout.start_waiting(), |_, deadline| async move {
         worker.until_idle(&deadline).await
     }))
-}
-
-/// Checks a handle, without a lock of this process in a forked child.
-fn check(worker: u64) -> Result<()> {
-    process::activities()?.registry.handle(worker).map(|_| ())
 }

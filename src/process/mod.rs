@@ -229,6 +229,11 @@ pub fn activities() -> Result<&'static Activities> {
     }
 }
 
+/// Checks the number of a handle, without a lock of this process in a forked child.
+pub fn check_handle(number: u64) -> Result<()> {
+    activities()?.registry.handle(number).map(drop)
+}
+
 /// Returns the completion queues of this process.
 pub fn queues() -> Result<&'static Queues> {
     Ok(&process()?.queues)

@@ -48,7 +48,8 @@ use arrival::Arrival;
 use heartbeat::Counts;
 use options::WorkerOptions;
 use poller::Polling;
-use ready_queue::{End, ReadyQueue};
+pub use ready_queue::End;
+use ready_queue::ReadyQueue;
 use task::Task;
 
 /// The most workers at once.
@@ -145,7 +146,7 @@ impl Workers {
         let workers = self.open.lock().workers.clone();
         for (_, worker) in &workers {
             worker.stop();
-            worker.hand_back_untaken(End::Disconnected);
+            worker.hand_back_untaken(End::Disconnected).await;
         }
         for (_, worker) in workers {
             // A poll that outlasts the deadline ends with the client.
@@ -240,19 +241,20 @@ impl Worker {
         }
     }
 
-    /// Closes the worker, in a task of the runtime. The untaken tasks, and those that still arrive, fail as
-    /// retryable.
-    pub fn close(self: &Arc<Self>) {
-        self.hand_back_untaken(End::Closed);
-    }
-
-    fn hand_back_untaken(self: &Arc<Self>, end: End) {
-        for task in self.ready.end(end).into_iter().flatten() {
-            let (worker, arrival) = (self.clone(), Arrival::begin(self));
-            drop(runtime::spawn(async move {
-                worker.hand_back_open(task, "Shutdown", arrival::CLOSED).await;
-                drop(arrival);
-            }));
+    /// Closes the worker at once. Returns the work that fails the untaken tasks as retryable; [`Worker::until_idle`] waits for
+    /// it. Tasks that arrive later fail too.
+    pub fn hand_back_untaken(self: &Arc<Self>, end: End) -> impl Future<Output = ()> + Send + use<> {
+        let untaken = self.ready.end(end).into_iter().flatten();
+        let untaken: Vec<_> = untaken.map(|task| (task, Arrival::begin(self))).collect();
+        let worker = self.clone();
+        async move {
+            for (task, arrival) in untaken {
+                let worker = worker.clone();
+                drop(runtime::spawn(async move {
+                    worker.hand_back_open(task, "Shutdown", arrival::CLOSED).await;
+                    drop(arrival);
+                }));
+            }
         }
     }
 }

@@ -149,6 +149,18 @@ fn closed_worker_hands_back_what_nobody_has_taken() {
 }
 
 #[test]
+fn close_returns_when_the_untaken_tasks_are_handed_back() {
+    for _ in 0..20 {
+        let fake = polled(|call| task(call.nth, 0));
+        let worker = worker::open(br#"{"task_queue":"q","max_tasks":2}"#).unwrap();
+        fake.wait_for(POLL, 2);
+        done(worker::shutdown(worker, LONG));
+        done(worker::close(worker, LONG));
+        assert_eq!(fake.calls(FAIL).len(), 2);
+    }
+}
+
+#[test]
 fn shutdown_loses_no_task_that_arrives_during_it() {
     static LATE: AtomicUsize = AtomicUsize::new(0);
     let fake = polled(|call| {

@@ -39,6 +39,10 @@ ANSWER_LIMIT_S = 20.0
 # A worker whose server was killed may wait for the answer to its poll until the timeout of 70 s.
 SHUTDOWN_LIMIT_S = 90.0
 
+# The message of the SDK for a request that it hasn't sent, because the connection was closed first.
+UNSENT = "operation was canceled"
+UNSENT_TRIES = 3
+
 
 @dataclass(frozen=True)
 class ActivityOptions:
@@ -224,7 +228,27 @@ async def connect(address: str) -> temporalio.client.Client:
                 raise
             await asyncio.sleep(0.1)
         else:
+            _repeat_unsent_requests(client.service_client)
             return client
+
+
+def _repeat_unsent_requests(service: temporalio.service.ServiceClient) -> None:
+    """Repeats a request that was waiting for a connection when the server closed it.
+
+    The SDK returns such a request, which it hasn't sent, as cancelled, and doesn't repeat it.
+    """
+    call = service._rpc_call
+
+    async def repeated(*arguments: Any, **options: Any) -> Any:
+        for _ in range(UNSENT_TRIES - 1):
+            try:
+                return await call(*arguments, **options)
+            except temporalio.service.RPCError as error:
+                if error.status != temporalio.service.RPCStatusCode.CANCELLED or str(error) != UNSENT:
+                    raise
+        return await call(*arguments, **options)
+
+    service._rpc_call = repeated  # type: ignore[method-assign]  # no interceptor sees every request
 
 
 async def _server_version(client: temporalio.client.Client) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
     suites.py [rust] [service] [go] [python] [scenarios]      default: all
 
-All suites but the scenarios run at the same time, because some compute and the others mostly wait. The last line is
+All suites but the scenarios run at the same time, because some compute and the others mostly wait. At the end, a test
+that failed is repeated with nothing else beside it. If it passes then, it is listed as unstable: a timeout is too short
+for a busy machine, or it has a race. More than UNSTABLE_LIMIT failed tests aren't repeated. The last line is
 `N passed, N failed`. `make test` builds what the suites need first.
 """
 
@@ -19,19 +21,29 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWEST = 20
+UNSTABLE_LIMIT = 3
 
 
 class Outcome(Enum):
     PASSED = "passed"
     FAILED = "failed"
+    UNSTABLE = "unstable"
     SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that runs tests."""
+
+    arguments: Sequence[str]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Result:
     name: str
     outcome: Outcome
     seconds: float = 0.0
+    # Runs this test only. None if it isn't a test.
+    repeat: Command | None = None
 
 
 Suite = Callable[[], Iterator[Result]]
@@ -94,37 +108,40 @@ def cargo_test(targets: Sequence[str], words: Sequence[str] = ()) -> Iterator[Re
     assert host
     # libtest reports the time of each test only with this variable. It is set for the tests and not for the compiler.
     runner = {f"CARGO_TARGET_{host[1].upper().replace('-', '_')}_RUNNER": "env RUSTC_BOOTSTRAP=1"}
-    command = [os.environ.get("CARGO", "cargo"), "test", "--no-fail-fast", "--features", "cli", *targets]
-    yield from run([*command, "--", "-Zunstable-options", "--report-time", *words], ROOT, libtest_results, runner)
+    command = [os.environ.get("CARGO", "cargo"), "test", "--no-fail-fast", "--features", "cli", *targets, "--"]
+    results = functools.partial(libtest_results, command)
+    yield from run(Command([*command, "-Zunstable-options", "--report-time", *words], ROOT), results, runner)
 
 
 OF_LIBTEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, .*)?(?: <([0-9.]+)s>)?$")
 LIBTEST_OUTCOMES = {"ok": Outcome.PASSED, "FAILED": Outcome.FAILED, "ignored": Outcome.SKIPPED}
 
 
-def libtest_results(lines: Iterator[str]) -> Iterator[Result]:
+def libtest_results(command: Sequence[str], lines: Iterator[str]) -> Iterator[Result]:
     target = ""
     for line in lines:
         print(line, end="", file=OUTPUT.file, flush=True)
         if found := re.match(r"^ +Running (?:unittests )?(\S+)", line):
             target = found[1].removesuffix("/main.rs")
         elif found := OF_LIBTEST.match(line.rstrip("\n")):
-            yield Result(f"{target} {found[1]}", LIBTEST_OUTCOMES[found[2]], float(found[3] or 0))
+            repeat = Command([*command, "--exact", found[1]], ROOT)
+            yield Result(f"{target} {found[1]}", LIBTEST_OUTCOMES[found[2]], float(found[3] or 0), repeat)
 
 
 def go() -> Iterator[Result]:
     """Checks and tests the Go binding, and tests it with the official SDK."""
     program = os.environ.get("GO", "go")
     binding = ROOT / "bindings" / "go"
-    yield from run([program, "vet", "./..."], binding, no_results)
+    yield from run(Command([program, "vet", "./..."], binding), no_results)
     for module in (binding, binding / "internal" / "sdktest"):
-        yield from run([program, "test", "-json", "./..."], module, go_results)
+        command = Command([program, "test", "-json"], module)
+        yield from run(Command([*command.arguments, "./..."], module), functools.partial(go_results, command))
 
 
 GO_OUTCOMES = {"pass": Outcome.PASSED, "fail": Outcome.FAILED, "skip": Outcome.SKIPPED}
 
 
-def go_results(lines: Iterator[str]) -> Iterator[Result]:
+def go_results(command: Command, lines: Iterator[str]) -> Iterator[Result]:
     printed: dict[str, list[str]] = {}
     for line in lines:
         if not line.startswith("{"):
@@ -142,7 +159,9 @@ def go_results(lines: Iterator[str]) -> Iterator[Result]:
             own = printed.pop(f"{package} {test}", [])
             if outcome is Outcome.FAILED:
                 print(*own, sep="", end="", file=OUTPUT.file, flush=True)
-            yield Result(f"{package} {test}", outcome, event.get("Elapsed", 0.0))
+            pattern = "/".join(f"^{re.escape(part)}$" for part in test.split("/"))
+            repeat = Command([*command.arguments, "-count=1", "-run", pattern, package], command.folder)
+            yield Result(f"{package} {test}", outcome, event.get("Elapsed", 0.0), repeat)
 
 
 def python() -> Iterator[Result]:
@@ -158,25 +177,28 @@ def scenarios() -> Iterator[Result]:
 def pytest(folder: Path, *arguments: str) -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+        command = [sys.executable, "-m", "pytest"]
 
         def results(lines: Iterator[str]) -> Iterator[Result]:
             for line in lines:
                 print(line, end="", file=OUTPUT.file, flush=True)
             if report.exists():
-                yield from junit_results(report)
+                yield from junit_results(Command(command, folder), report)
 
-        yield from run(command, folder, results)
+        yield from run(Command([*command, f"--junitxml={report}", *arguments], folder), results)
 
 
-def junit_results(report: Path) -> Iterator[Result]:
+def junit_results(command: Command, report: Path) -> Iterator[Result]:
     for case in ElementTree.parse(report).iter("testcase"):
         outcome = Outcome.PASSED
         if case.find("skipped") is not None:
             outcome = Outcome.SKIPPED
         if case.find("failure") is not None or case.find("error") is not None:
             outcome = Outcome.FAILED
-        yield Result(f"{case.get('classname')}::{case.get('name')}", outcome, float(case.get("time", 0)))
+        module, name = case.get("classname", ""), case.get("name", "")
+        file = command.folder.joinpath(*module.split(".")).with_suffix(".py")
+        repeat = Command([*command.arguments, f"{file}::{name}"], command.folder) if file.is_file() else None
+        yield Result(f"{module}::{name}", outcome, float(case.get("time", 0)), repeat)
 
 
 def no_results(lines: Iterator[str]) -> Iterator[Result]:
@@ -186,17 +208,16 @@ def no_results(lines: Iterator[str]) -> Iterator[Result]:
 
 
 def run(
-    command: Sequence[str],
-    folder: Path,
+    command: Command,
     results: Callable[[Iterator[str]], Iterator[Result]],
     variables: dict[str, str] | None = None,
 ) -> Iterator[Result]:
     """Runs a command whose output contains results."""
     has_failed = False
-    print("$", *command, file=OUTPUT.file, flush=True)
+    print("$", *command.arguments, file=OUTPUT.file, flush=True)
     with subprocess.Popen(
-        command,
-        cwd=folder,
+        command.arguments,
+        cwd=command.folder,
         env=os.environ | (variables or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -208,7 +229,16 @@ def run(
             has_failed |= result.outcome is Outcome.FAILED
             yield result
     if process.returncode != 0 and not has_failed:
-        yield Result(f"{' '.join(command)}: exit status {process.returncode}", Outcome.FAILED)
+        yield Result(f"{' '.join(command.arguments)}: exit status {process.returncode}", Outcome.FAILED)
+
+
+def repeated(result: Result) -> Result:
+    """Repeats a failed test, with nothing else beside it."""
+    if result.outcome is not Outcome.FAILED or result.repeat is None:
+        return result
+    print(f"\nRepeats {result.name}", flush=True)
+    passes = subprocess.run(result.repeat.arguments, cwd=result.repeat.folder).returncode == 0
+    return replace(result, outcome=Outcome.UNSTABLE) if passes else result
 
 
 def output(command: Sequence[str]) -> str:
@@ -224,14 +254,19 @@ def main(names: Sequence[str]) -> int:
     chosen = names or tuple(SUITES)
     groups = [[name for name in chosen if name not in ALONE], *([name] for name in chosen if name in ALONE)]
     results = [result for group in groups if group for result in at_once([SUITES[name] for name in group])]
+    if sum(result.outcome is Outcome.FAILED for result in results) <= UNSTABLE_LIMIT:
+        results = [repeated(result) for result in results]
     of = {outcome: [result for result in results if result.outcome is outcome] for outcome in Outcome}
     print(f"\nThe {SLOWEST} slowest tests:")
     for result in sorted(results, key=lambda result: -result.seconds)[:SLOWEST]:
         print(f"{result.seconds:7.1f} s  {result.name}")
+    if of[Outcome.UNSTABLE]:
+        print("\nUnstable, passed when repeated alone:", *(result.name for result in of[Outcome.UNSTABLE]), sep="\n  ")
     if of[Outcome.FAILED]:
         print("\nFailed:", *(result.name for result in of[Outcome.FAILED]), sep="\n  ")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    print(f"\nTotal time: {minutes} min {seconds} s. Skipped: {len(of[Outcome.SKIPPED])}")
+    counts = f"Skipped: {len(of[Outcome.SKIPPED])}. Unstable: {len(of[Outcome.UNSTABLE])}"
+    print(f"\nTotal time: {minutes} min {seconds} s. {counts}")
     print(f"{len(of[Outcome.PASSED])} passed, {len(of[Outcome.FAILED])} failed")
     return 1 if of[Outcome.FAILED] else 0
 

@@ -24,19 +24,19 @@ ITEMS = "100000000"
 
 
 def c() -> str:
-    program = BUILD / "paused_c"
+    program = BUILD / "activity_c"
     compile_c(BINDINGS / "c" / "examples" / "activity.c", program, *linked())
     return str(program)
 
 
 def cpp() -> str:
-    program = BUILD / "paused_cpp"
+    program = BUILD / "activity_cpp"
     compile_cpp(BINDINGS / "cpp" / "examples" / "activity.cpp", program, *linked())
     return str(program)
 
 
 def openmp() -> str:
-    program = BUILD / "paused_openmp"
+    program = BUILD / "recipe_openmp"
     compile_cpp(RECIPES / "openmp.cpp", program, "-O0", "-fopenmp", *linked())
     return str(program)
 

@@ -91,6 +91,10 @@ class Network(AbstractContextManager["Network"]):
         _ip("address", "add", address, "dev", self._link)
         _ip("route", "del", "blackhole", address)
 
+    def disconnect(self) -> None:
+        """Takes the namespace's end of the link down. Processes on this machine still reach its addresses."""
+        _ip("-n", self.name, "link", "set", self._inner, "down")
+
 
 def mount_namespace() -> tuple[str, ...]:
     """Returns the prefix of a command that runs in a separate mount namespace."""

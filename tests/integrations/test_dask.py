@@ -3,14 +3,22 @@
 import os
 import re
 import signal
+import subprocess
+import sys
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import distributed
 import pytest
 from distributed import Client, LocalCluster
 from temporalio.exceptions import CancelledError
 
+from harness.network import Network
+from harness.polling import wait_until
+from harness.proxy import Proxy
 from harness.server import Server
 from harness.worker import SdkWorker
 from integrations.activities import EngineActivity, ExampleWorker, environment
@@ -20,6 +28,9 @@ from integrations.reader import read
 
 ITEMS = range(40)
 LONG = 1_000_000
+
+# The scheduler notices between once and twice this time that a worker is silent. Its own limit is five minutes.
+WORKER_TTL = "10s"
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +46,11 @@ def cluster(server: Server) -> Iterator[LocalCluster]:
 
 
 class Job:
-    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS)) -> None:
+    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS), queue: str = "dask") -> None:
+        self.items = items
         self.journal = Journal(folder / "journal")
         self._bodies = folder / "bodies"
-        self.activity = EngineActivity(sdk_worker, "process", "dask", [items, str(folder)])
+        self.activity = EngineActivity(sdk_worker, "process", queue, [items, str(folder)])
 
     def body(self, number: int = 1) -> int:
         """Returns the process of a body."""
@@ -105,7 +117,7 @@ def test_reader_of_the_page_sees_a_killed_body_and_a_result(
         environment(server) | {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address},
         [lambda: journal.wait_for(1, events=50), lambda: journal.wait_for(2, events=1)],
     )
-    assert re.search(r"Result\s+300", said), said
+    assert re.search(r"Result\s+1000", said), said
 
 
 def test_cancelled_activity_stops_its_items(cluster: LocalCluster, sdk_worker: SdkWorker, tmp_path: Path) -> None:
@@ -120,3 +132,67 @@ def test_cancelled_activity_stops_its_items(cluster: LocalCluster, sdk_worker: S
     assert job.journal.lines() == written
     # Running items have stopped before their end.
     assert len(job.journal.of(1, "begin")) > len(job.journal.of(1, "end"))
+
+
+@contextmanager
+def watched_cluster(server: Server, queue: str, workers: int, host: str | None = None) -> Iterator[LocalCluster]:
+    """A cluster that notices silent workers."""
+    with pytest.MonkeyPatch.context() as patch, dask.config.set({"distributed.scheduler.worker-ttl": WORKER_TTL}):
+        for name, value in environment(server).items():
+            patch.setenv(name, value)
+        with LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=None, host=host) as running:
+            variables = {"DASK_SCHEDULER_ADDRESS": running.scheduler_address, "TASK_QUEUE": queue}
+            with ExampleWorker(server, "dask/worker.py", [], variables):
+                yield running
+
+
+def check_resumed(job: Job, recorded: range) -> None:
+    assert job.activity.result() == job.items
+    assert job.activity.attempt() > 1
+    job.journal.check(range(job.items), recorded=recorded)
+
+
+def test_activity_resumes_when_the_dask_worker_of_its_body_is_frozen(
+    server: Server, sdk_worker: SdkWorker, tmp_path: Path, kills: Kills
+) -> None:
+    queue = f"dask-{uuid.uuid4()}"
+    with (
+        watched_cluster(server, queue, workers=3),
+        kills.one("Dask", distributed.__version__, "the worker with the body (SIGSTOP)") as kill,
+    ):
+        job = Job(sdk_worker, tmp_path, queue=queue)
+        job.journal.wait_for(1, events=20)
+        recorded = job.recorded_items()
+        kill.now()
+        os.kill(job.body(), signal.SIGSTOP)
+        kill.resumed(job.journal.wait_for(2, events=1))
+        check_resumed(job, recorded)
+
+
+def test_activity_resumes_when_the_dask_worker_of_its_body_loses_its_network(
+    server: Server, sdk_worker: SdkWorker, tmp_path: Path, kills: Kills
+) -> None:
+    queue = f"dask-{uuid.uuid4()}"
+    with (
+        Network() as network,
+        Proxy(server.port, host=network.addresses[0]) as link,
+        watched_cluster(server, queue, workers=0, host=network.addresses[0]) as cluster,
+        kills.one("Dask", distributed.__version__, "the network of the worker with the body") as kill,
+    ):
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--nthreads", "2"]
+        variables = environment(server) | {"TEMPORAL_ADDRESS": link.address}
+        elsewhere = subprocess.Popen([*network.inside, *command], env=variables, start_new_session=True)
+        try:
+            # The only worker starts the body. The others start during the first items.
+            job = Job(sdk_worker, tmp_path, items=600, queue=queue)
+            job.journal.wait_for(1, events=1)
+            cluster.scale(2)
+            wait_until(lambda: len({line.pid for line in job.journal.lines()}) == 3, "items on each worker")
+            recorded = job.recorded_items()
+            kill.now()
+            network.disconnect()
+            kill.resumed(job.journal.wait_for(2, events=1))
+            check_resumed(job, recorded)
+        finally:
+            os.killpg(elsewhere.pid, signal.SIGKILL)
+            elsewhere.wait()

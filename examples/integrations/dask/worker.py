@@ -103,8 +103,9 @@ def dask() -> Client:
 
 async def main() -> None:
     client = await temporal.Client.connect(**ClientConfig.load_client_connect_config())
+    task_queue = os.environ.get("TASK_QUEUE", "dask")
     with Client(os.environ["DASK_SCHEDULER_ADDRESS"]):
-        await temporal_worker.Worker(client, task_queue="dask", activities=[process]).run()
+        await temporal_worker.Worker(client, task_queue=task_queue, activities=[process]).run()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.paths import BUILD, INCLUDE
 from harness.requires import requires
 
-# Without optimization, which takes longer than the programs. `tests/abi` compiles with it, for the warnings that need it.
+# Without optimization, which takes longer than the programs. `tests/abi` compiles with it, for more warnings.
 STRICT = ("-O0", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}")
 
 

@@ -202,7 +202,7 @@ def test_reader_of_the_page_sees_a_killed_rank_and_a_result(server: Server, tmp_
     )
     assert "from step 0" in said
     assert re.search(r"from step [1-9]\d*0$", said, re.MULTILINE), said
-    assert re.search(rf"Result\s+{sum(range(200 * RANKS))}", said), said
+    assert re.search(rf"Result\s+{sum(range(1000 * RANKS))}", said), said
 
 
 def test_rank_0_is_a_worker(server: Server, sdk_worker: SdkWorker, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_reader_of_the_page_sees_a_killed_node_and_a_result(server: Server, clus
         environment(server) | {"RAY_ADDRESS": cluster.address},
         [lambda: journal.wait_for(1, events=50), lambda: journal.wait_for(2, events=1)],
     )
-    assert re.search(r"Result\s+300", said), said
+    assert re.search(r"Result\s+1000", said), said
 
 
 def test_cancelled_activity_stops_its_tasks(cluster: TwoNodes, sdk_worker: SdkWorker, tmp_path: Path) -> None:

@@ -11,16 +11,39 @@ const GENERATION_BITS: u32 = 23;
 
 /// The number of slots.
 pub const MAX_SLOTS: u32 = 1 << INDEX_BITS;
-/// The last slots are for watches, queues and workers, so that the handles of different kinds never overlap.
-pub const SLOTS_OF_WATCHES: u32 = 2048;
-pub const SLOTS_OF_QUEUES: u32 = 2048;
-pub const SLOTS_OF_WORKERS: u32 = 2048;
-/// The slots for activities. Those of workers follow, then those of queues and of watches.
-pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - SLOTS_OF_WATCHES - SLOTS_OF_QUEUES - SLOTS_OF_WORKERS;
+/// The slots for activities. Those of the other kinds follow, so that the handles of different kinds never overlap.
+pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - 3 * Kind::SLOTS;
+/// Watches of the signals of activities.
+pub const WATCHES: Kind = Kind { name: "watches", limit: 1024, first: MAX_SLOTS - Kind::SLOTS };
+/// Completion queues.
+pub const QUEUES: Kind = Kind { name: "queues", limit: 1024, first: MAX_SLOTS - 2 * Kind::SLOTS };
+/// Workers.
+pub const WORKERS: Kind = Kind { name: "workers", limit: 256, first: SLOTS_OF_ACTIVITIES };
 /// The last generation of a slot. After it the slot isn't reused, because handles must never repeat.
 pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// The deepest fork with handles that differ from those of its parents.
 pub const MAX_FORKS: u32 = (1 << FORK_BITS) - 1;
+
+/// A kind of objects with handles, other than activities.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// The kind in messages.
+    pub name: &'static str,
+    /// The most open objects of the kind.
+    pub limit: usize,
+    /// The first of its slots.
+    first: u32,
+}
+
+impl Kind {
+    /// The slots of each kind. They are more than the limit, so that a slot isn't reused at once.
+    pub const SLOTS: u32 = 2048;
+
+    /// Returns the slot of the object with this number, and which user of the slot, from 1, the object is.
+    pub fn slot_of(&self, number: u32) -> (u32, u32) {
+        (self.first + number % Self::SLOTS, 1 + number / Self::SLOTS)
+    }
+}
 
 /// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it. It contains the index of the slot, the
 /// count of the slot's users from 1, and how many forks had led to the process when it made the handle.

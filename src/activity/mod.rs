@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `options` | reads the options of open |
 //! | `handle`, `registry` | the handles of open activities, and where those are stored |
+//! | `handle_table` | where watches, queues and workers are stored |
 //! | `schedule` | when to beat: arithmetic |
 //! | `address` | how the server identifies an activity: by token or by ids |
 //! | `state` | one activity: the rules of lease, throttle and pulse |
@@ -25,6 +26,7 @@ pub mod ending_call;
 mod exit_flush;
 mod follow;
 pub mod handle;
+pub mod handle_table;
 mod info;
 pub mod options;
 pub mod registry;
@@ -117,7 +119,7 @@ impl Activities {
             registry: Registry::new(fork),
             wake_queue: WakeQueue::default(),
             followers: Followers::default(),
-            watches: Watches::default(),
+            watches: Watches::new(fork),
             rules: Arc::default(),
             in_doubt: Arc::default(),
             telemetry,

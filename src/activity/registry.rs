@@ -182,11 +182,6 @@ impl Registry {
         Handle::from_number(number, self.fork)
     }
 
-    /// Returns this process's handle for a slot and generation.
-    pub fn handle_of(&self, index: u32, generation: u32) -> Handle {
-        Handle::new(index, generation.min(LAST_GENERATION), self.fork)
-    }
-
     /// Reads or changes the activity of an open handle under its lock. `change` must be brief.
     #[inline]
     pub fn with_open<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {

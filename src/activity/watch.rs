@@ -2,62 +2,41 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
     Activities,
-    handle::{Handle, MAX_SLOTS, SLOTS_OF_WATCHES, invalid},
+    handle::{Handle, WATCHES, invalid},
+    handle_table::HandleTable,
     state::Publication,
 };
 use crate::{
     model::{
         deadline::{Deadline, Timeout},
-        error::{Error, Result},
+        error::Result,
         signals::Signals,
-        status::Status,
     },
-    sys::{
-        clock::Moment,
-        event::Event,
-        sync::{Condvar, Mutex},
-    },
+    runtime::waitable::{Readiness, Waitable},
+    sys::clock::Moment,
 };
-
-/// The most watches at once.
-pub const MAX_WATCHES: usize = 1024;
-/// The longest sleep of a waiter before it checks whether the watch was closed.
-const LONGEST_NAP: Duration = Duration::from_secs(60);
 
 /// Delay added to a timer, so that it doesn't fire just before the signal is set.
 const PAST: Duration = Duration::from_millis(1);
 
 /// The open watches.
-#[derive(Default)]
 pub struct Watches {
-    open: Mutex<Open>,
-    count: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Open {
-    made: u32,
-    watches: HashMap<u64, Arc<Watch>>,
+    open: HandleTable<Watch>,
 }
 
 struct Watch {
-    event: Event,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Waitable<State>,
 }
 
 #[derive(Default)]
 struct State {
-    closed: bool,
+    is_closed: bool,
     watched: HashMap<u64, Watched>,
     /// Activities with new signals, oldest first.
     news: VecDeque<u64>,
@@ -88,52 +67,36 @@ pub struct News {
 }
 
 impl Watches {
+    /// Creates the set, without a watch, for a process with this fork count.
+    pub fn new(fork: u32) -> Self {
+        Watches { open: HandleTable::new(WATCHES, fork) }
+    }
+
     /// Publishes an activity's signals to every watch. Must be called without the activity's lock.
     pub fn publish(&self, activity: u64, publication: &Publication) {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        let watches: Vec<_> = self.open.lock().watches.values().cloned().collect();
-        watches.iter().for_each(|watch| watch.publish(activity, publication));
+        self.open.all().iter().for_each(|watch| watch.publish(activity, publication));
     }
 
     /// Removes a closed activity from every watch, because a watch may live as long as the process.
     pub fn forget(&self, activity: u64) {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        let watches: Vec<_> = self.open.lock().watches.values().cloned().collect();
-        watches.iter().for_each(|watch| watch.forget(activity));
+        self.open.all().iter().for_each(|watch| watch.forget(activity));
     }
 
     /// Closes all watches.
     pub fn close_all(&self) {
-        let watches = std::mem::take(&mut self.open.lock().watches);
-        self.count.store(0, Ordering::Release);
-        watches.values().for_each(|watch| watch.close());
-    }
-
-    fn get(&self, number: u64) -> Result<Arc<Watch>> {
-        self.open.lock().watches.get(&number).cloned().ok_or_else(invalid)
+        self.open.remove_all().iter().for_each(|watch| watch.close());
     }
 }
 
 impl Watch {
+    fn new() -> Result<Self> {
+        Ok(Watch { state: Waitable::new("watch")? })
+    }
+
     fn publish(&self, activity: u64, publication: &Publication) {
-        let mut state = self.state.lock();
-        let Some(watched) = state.watched.get_mut(&activity) else { return };
-        // Two threads may publish at the same time, and the older reading may arrive last.
-        if publication.number < watched.publication {
-            return;
+        if self.state.lock().publish(activity, publication) {
+            self.state.notify();
         }
-        (watched.now, watched.publication) = (publication.signals, publication.number);
-        if watched.queued || watched.now.changed(watched.told, watched.mask).is_empty() {
-            return;
-        }
-        watched.queued = true;
-        state.news.push_back(activity);
-        self.event.raise();
-        self.changed.notify_one();
     }
 
     fn forget(&self, activity: u64) {
@@ -141,13 +104,34 @@ impl Watch {
     }
 
     fn close(&self) {
-        self.state.lock().closed = true;
-        self.changed.notify_all();
-        self.event.raise();
+        self.state.lock().is_closed = true;
+        self.state.notify_all();
+    }
+}
+
+impl Readiness for State {
+    fn is_ready(&self) -> bool {
+        self.is_closed || !self.news.is_empty()
     }
 }
 
 impl State {
+    /// Notes an activity's signals. Returns whether the activity is newly in the queue.
+    fn publish(&mut self, activity: u64, publication: &Publication) -> bool {
+        let Some(watched) = self.watched.get_mut(&activity) else { return false };
+        // Two threads may publish at the same time, and the older reading may arrive last.
+        if publication.number < watched.publication {
+            return false;
+        }
+        (watched.now, watched.publication) = (publication.signals, publication.number);
+        if watched.queued || watched.now.changed(watched.told, watched.mask).is_empty() {
+            return false;
+        }
+        watched.queued = true;
+        self.news.push_back(activity);
+        true
+    }
+
     /// Returns the first queued activity with signals that still differ from those returned last.
     fn take(&mut self) -> Option<News> {
         while let Some(activity) = self.news.pop_front() {
@@ -165,29 +149,14 @@ impl State {
 impl Activities {
     /// Opens a watch.
     pub fn open_watch(&self) -> Result<u64> {
-        let event = Event::new().map_err(|why| Error::no_descriptor("watch", &why))?;
-        let mut open = self.watches.open.lock();
-        if open.watches.len() >= MAX_WATCHES {
-            return Err(Error::new(
-                Status::LocalLimit,
-                format!("{MAX_WATCHES} watches are open, which is the limit"),
-            ));
-        }
-        open.made = open.made.wrapping_add(1);
-        let index = MAX_SLOTS - 1 - open.made % SLOTS_OF_WATCHES;
-        let handle = self.registry.handle_of(index, 1 + open.made / SLOTS_OF_WATCHES);
-        let watch = Watch { event, state: Mutex::default(), changed: Condvar::new() };
-        open.watches.insert(handle.number(), Arc::new(watch));
-        self.watches.count.store(open.watches.len(), Ordering::Release);
-        Ok(handle.number())
+        self.watches.open.add(Arc::new(Watch::new()?))
     }
 
     /// Adds an activity to a watch, which then reports its signals in `mask`, now and on each change. For an activity
     /// that is already in the watch, replaces `mask` and `user_data`.
     pub fn add_to_watch(&self, watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
-        self.registry.handle(watch)?;
         let handle = self.registry.handle(activity)?;
-        let found = self.watches.get(watch)?;
+        let found = self.watches.open.get(watch)?;
         self.registry.with_open(handle, |activity| activity.watched = true)?;
         let fresh = || Watched {
             mask,
@@ -214,53 +183,33 @@ impl Activities {
 
     /// Waits for the next activity with changed signals. Returns `None` on timeout.
     pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
-        self.registry.handle(watch)?;
         let began = self.begin_call();
         self.next_in_call(watch, &timeout.start_waiting()).map_err(|error| self.explain(began, error))
     }
 
     fn next_in_call(&self, watch: u64, deadline: &Deadline) -> Result<Option<News>> {
-        let watch = self.watches.get(watch)?;
-        let mut state = watch.state.lock();
-        loop {
-            let news = state.take();
-            if state.news.is_empty() && !state.closed {
-                watch.event.lower();
-            }
-            match news {
-                // The activity was closed since, so its signals are dropped.
-                Some(news) if !self.is_open(news.activity) => {
-                    state.watched.remove(&news.activity);
-                    continue;
+        let watch = self.watches.open.get(watch)?;
+        let news = watch.state.wait(deadline, |state| {
+            while let Some(news) = state.take() {
+                if self.is_open(news.activity) {
+                    return Some(Ok(news));
                 }
-                Some(news) => return Ok(Some(news)),
-                None => {}
+                // The activity was closed since, so its signals are dropped.
+                state.watched.remove(&news.activity);
             }
-            if state.closed {
-                return Err(invalid());
-            }
-            let left = deadline.remaining();
-            if left.is_zero() {
-                return Ok(None);
-            }
-            state = watch.changed.wait_timeout(state, left.min(LONGEST_NAP));
-        }
+            state.is_closed.then(|| Err(invalid()))
+        });
+        news.transpose()
     }
 
     /// Opens a descriptor that is readable while [`Activities::next_of_watch`] has a result. The caller closes it.
     pub fn open_watch_fd(&self, watch: u64) -> Result<i32> {
-        self.registry.handle(watch)?;
-        self.watches.get(watch)?.event.share().map_err(|why| Error::no_descriptor("watch", &why))
+        self.watches.open.get(watch)?.state.open_fd()
     }
 
     /// Closes a watch and wakes its waiters. Its activities stay open.
     pub fn close_watch(&self, watch: u64) -> Result<()> {
-        self.registry.handle(watch)?;
-        let mut open = self.watches.open.lock();
-        let closed = open.watches.remove(&watch).ok_or_else(invalid)?;
-        self.watches.count.store(open.watches.len(), Ordering::Release);
-        drop(open);
-        closed.close();
+        self.watches.open.remove(watch)?.close();
         Ok(())
     }
 
@@ -310,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_older_reading_that_is_published_later_does_not_replace_a_newer_one() {
-        let watch = Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() };
+        let watch = Watch::new().unwrap();
         watch.state.lock().watched.insert(7, watched());
         watch.publish(7, &publication(2, Signals::GONE));
         watch.publish(7, &publication(1, Signals::default()));
@@ -337,14 +286,9 @@ mod tests {
 
     #[test]
     fn an_activity_that_was_closed_leaves_nothing_behind() {
-        let watches = Watches::default();
-        let watch = Arc::new(Watch {
-            event: Event::new().unwrap(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
-        watches.open.lock().watches.insert(1, Arc::clone(&watch));
-        watches.count.store(1, Ordering::Release);
+        let watches = Watches::new(0);
+        let watch = Arc::new(Watch::new().unwrap());
+        watches.open.add(watch.clone()).unwrap();
         watch.state.lock().watched.insert(7, watched());
         watches.publish(7, &publication(1, Signals::PAUSED));
 

@@ -13,32 +13,27 @@ pub use crate::process::queue::{Answer, Completion};
 
 /// Opens a queue. It needs no client, and a disconnect doesn't close it.
 pub fn open() -> Result<u64> {
-    let registry = &process::activities()?.registry;
-    process::queues()?.open(|index, generation| registry.handle_of(index, generation).number())
+    process::queues()?.open()
 }
 
 /// Closes a queue and wakes the threads that wait for it. Its calls continue, and their results are dropped.
 pub fn close(queue: u64) -> Result<()> {
-    process::check_handle(queue)?;
     process::queues()?.close(queue)
 }
 
 /// Opens a descriptor that is readable while [`next`] has a result. The caller closes it.
 pub fn open_fd(queue: u64) -> Result<i32> {
-    process::check_handle(queue)?;
     process::queues()?.get(queue)?.open_fd()
 }
 
 /// Cancels the calls with this `user_data` that haven't ended. They end as if their timeouts had passed.
 pub fn cancel(queue: u64, user_data: u64) -> Result<()> {
-    process::check_handle(queue)?;
     process::queues()?.get(queue)?.cancel(user_data);
     Ok(())
 }
 
 /// Takes the completions that are ready, at most `max`. Waits for the first; returns none on timeout.
 pub fn next(queue: u64, max: usize, timeout: Timeout) -> Result<Vec<Completion>> {
-    process::check_handle(queue)?;
     if max == 0 {
         return Err(Error::argument("max is 0: it must be at least 1"));
     }
@@ -57,7 +52,6 @@ where
     T: Send + 'static,
     Answer: From<T>,
 {
-    process::check_handle(queue)?;
     let mut entry = process::queues()?.get(queue)?.reserve(user_data)?;
     let call = make()?;
     entry.add_bytes(bytes)?;

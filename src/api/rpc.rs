@@ -236,7 +236,7 @@ mod tests {
     fn session(address: &str) -> (Arc<Session>, &'static Activities) {
         let options = Options::read(format!(r#"{{"address":"{address}"}}"#).as_bytes()).unwrap();
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
-        let queues: &'static Queues = Box::leak(Box::default());
+        let queues: &'static Queues = Box::leak(Box::new(Queues::new(0)));
         (Arc::new(Session::start(options, activities, queues, &activities.telemetry).unwrap()), activities)
     }
 

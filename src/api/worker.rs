@@ -33,13 +33,11 @@ pub fn open_with(options: WorkerOptions) -> Result<u64> {
 /// Returns the next task. Waits for one; returns `None` on timeout. Fails with `Ended` after a shutdown, when all tasks were
 /// taken. Returns an error of polling that a retry doesn't help once, and polling continues.
 pub fn next(worker: u64, timeout: Timeout) -> Result<Option<Box<Task>>> {
-    process::check_handle(worker)?;
     process::workers()?.get(worker)?.next(&timeout.start_waiting())
 }
 
 /// Opens a descriptor that is readable while [`next`] has a result. The caller closes it.
 pub fn open_fd(worker: u64) -> Result<i32> {
-    process::check_handle(worker)?;
     process::workers()?.get(worker)?.open_fd()
 }
 
@@ -58,7 +56,6 @@ pub fn has_polled(worker: u64) -> Result<bool> {
 /// Stops polling. The call waits until no poll is outstanding, so that no task is lost; after that [`next`] returns the
 /// tasks that have arrived. With [`Timeout::Zero`] it doesn't wait.
 pub fn shutdown(worker: u64, timeout: Timeout) -> Result<Call<()>> {
-    process::check_handle(worker)?;
     let worker = process::workers()?.get(worker)?;
     worker.stop();
     Ok(Call::new(process::session()?, timeout.start_waiting(), |_, deadline| async move {
@@ -69,7 +66,6 @@ pub fn shutdown(worker: u64, timeout: Timeout) -> Result<Call<()>> {
 /// Closes the handle. Untaken tasks fail as retryable, also those that arrive later. The call waits for that.
 /// Activities of tasks that were taken stay open.
 pub fn close(worker: u64, timeout: Timeout) -> Result<Call<()>> {
-    process::check_handle(worker)?;
     let session = process::session()?;
     let worker = process::workers()?.remove(worker)?;
     worker.stop();

@@ -229,11 +229,6 @@ pub fn activities() -> Result<&'static Activities> {
     }
 }
 
-/// Checks the number of a handle, without a lock of this process in a forked child.
-pub fn check_handle(number: u64) -> Result<()> {
-    activities()?.registry.handle(number).map(drop)
-}
-
 /// Returns the completion queues of this process.
 pub fn queues() -> Result<&'static Queues> {
     Ok(&process()?.queues)
@@ -267,8 +262,8 @@ fn process() -> Result<&'static Process> {
         Process {
             state: Mutex::new(state),
             activities,
-            queues: Queues::default(),
-            workers: Workers::default(),
+            queues: Queues::new(fork),
+            workers: Workers::new(fork),
             telemetry,
         }
     }))

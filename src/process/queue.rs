@@ -1,17 +1,19 @@
 //! Completion queues: calls are submitted, and the results of many calls are taken from one queue.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use crate::{
-    activity::handle::{MAX_SLOTS, SLOTS_OF_QUEUES, SLOTS_OF_WATCHES, invalid},
+    activity::{
+        handle::{QUEUES, invalid},
+        handle_table::HandleTable,
+    },
     model::{
         deadline::{Cancellation, Deadline},
         details::Details,
@@ -19,33 +21,22 @@ use crate::{
         signals::Signals,
         status::Status,
     },
-    runtime,
-    sys::{
-        event::Event,
-        sync::{Condvar, Mutex},
+    runtime::{
+        self,
+        waitable::{Readiness, Waitable},
     },
+    sys::sync::Mutex,
 };
 
-/// The most queues at once.
-const MAX_QUEUES: usize = 1024;
 /// The most calls whose completions weren't taken, in the process.
 pub const MAX_CALLS: usize = 65_536;
 /// The most bytes of input of these calls.
 pub const MAX_BYTES: usize = 64 << 20;
-/// The longest sleep of a waiter before it checks whether the queue was closed.
-const LONGEST_NAP: Duration = Duration::from_secs(60);
 
 /// The open queues of the process.
-#[derive(Default)]
 pub struct Queues {
-    open: Mutex<Open>,
+    open: HandleTable<Queue>,
     load: Arc<Load>,
-}
-
-#[derive(Default)]
-struct Open {
-    made: u32,
-    queues: HashMap<u64, Arc<Queue>>,
 }
 
 /// The submitted calls of the process.
@@ -60,11 +51,7 @@ struct Load {
 
 /// A queue of completions.
 pub struct Queue {
-    event: Event,
-    /// Whether the caller has a descriptor of the event.
-    is_polled: AtomicBool,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Waitable<State>,
     load: Arc<Load>,
 }
 
@@ -157,56 +144,49 @@ struct SubmittedCall {
     pending: Mutex<Option<(Share, Resolve)>>,
 }
 
+impl Readiness for State {
+    fn is_ready(&self) -> bool {
+        self.is_closed || !self.ready.is_empty()
+    }
+}
+
 impl Queues {
-    /// Opens a queue. `handle` returns a handle for an index and a generation.
-    pub fn open(&self, handle: impl FnOnce(u32, u32) -> u64) -> Result<u64> {
-        let event = Event::new().map_err(|why| Error::no_descriptor("queue", &why))?;
-        let mut open = self.open.lock();
-        if open.queues.len() >= MAX_QUEUES {
-            return Err(limit(format!("{MAX_QUEUES} queues are open, which is the limit")));
-        }
-        open.made = open.made.wrapping_add(1);
-        let index = MAX_SLOTS - SLOTS_OF_WATCHES - 1 - open.made % SLOTS_OF_QUEUES;
-        let number = handle(index, 1 + open.made / SLOTS_OF_QUEUES);
-        let queue = Queue {
-            event,
-            is_polled: AtomicBool::new(false),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            load: self.load.clone(),
-        };
-        open.queues.insert(number, Arc::new(queue));
-        Ok(number)
+    /// Creates the set, without a queue, for a process with this fork count.
+    pub fn new(fork: u32) -> Self {
+        Queues { open: HandleTable::new(QUEUES, fork), load: Arc::default() }
+    }
+
+    /// Opens a queue. Returns the number of its handle.
+    pub fn open(&self) -> Result<u64> {
+        self.open.add(Arc::new(Queue { state: Waitable::new("queue")?, load: self.load.clone() }))
     }
 
     /// Returns an open queue.
     pub fn get(&self, number: u64) -> Result<Arc<Queue>> {
-        self.open.lock().queues.get(&number).cloned().ok_or_else(invalid)
+        self.open.get(number)
     }
 
     /// Closes a queue. Its calls continue, and their completions are dropped.
     pub fn close(&self, number: u64) -> Result<()> {
-        let queue = self.open.lock().queues.remove(&number).ok_or_else(invalid)?;
+        let queue = self.open.remove(number)?;
         let mut state = queue.state.lock();
         state.is_closed = true;
         let dropped = std::mem::take(&mut state.ready);
         drop(state);
         drop(dropped);
-        queue.changed.notify_all();
-        queue.event.raise();
+        queue.state.notify_all();
         Ok(())
     }
 
     /// Ends the calls of a session that haven't ended, because the session ends. Their completions are ready then.
     pub fn end_calls_of(&self, session: u64) {
-        let queues: Vec<_> = self.open.lock().queues.values().cloned().collect();
-        for queue in queues {
+        for queue in self.open.all() {
             let is_of_session = |call: &&Arc<SubmittedCall>| call.session == session;
             let calls: Vec<_> = queue.state.lock().running.values().filter(is_of_session).cloned().collect();
             for call in calls {
                 call.end(Err(runtime::disconnected()));
             }
-            queue.notify();
+            queue.state.notify();
         }
     }
 
@@ -247,44 +227,23 @@ impl Queue {
 
     /// Takes the completions that are ready, at most `max`. Waits for the first; returns none on timeout.
     pub fn next(&self, max: usize, deadline: &Deadline) -> Result<Vec<Completion>> {
-        let mut state = self.state.lock();
-        loop {
-            if !state.ready.is_empty() {
-                let count = max.min(state.ready.len());
-                let taken: Vec<_> = state.ready.drain(..count).collect();
-                let is_empty = state.ready.is_empty();
-                if is_empty {
-                    state.is_notified = false;
-                    if self.is_polled.load(Ordering::Acquire) {
-                        self.event.lower();
-                    }
-                }
-                drop(state);
-                if !is_empty {
-                    self.changed.notify_one();
-                }
-                return Ok(taken);
+        let taken = self.state.wait(deadline, |state| {
+            if state.ready.is_empty() {
+                return state.is_closed.then(|| Err(invalid()));
             }
-            if state.is_closed {
-                return Err(invalid());
+            let count = max.min(state.ready.len());
+            let taken = state.ready.drain(..count).collect();
+            if state.ready.is_empty() {
+                state.is_notified = false;
             }
-            let left = deadline.remaining();
-            if left.is_zero() {
-                return Ok(Vec::new());
-            }
-            state = self.changed.wait_timeout(state, left.min(LONGEST_NAP));
-        }
+            Some(Ok(taken))
+        });
+        taken.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// Opens a descriptor that is readable while completions are ready. The caller closes it.
     pub fn open_fd(&self) -> Result<i32> {
-        let descriptor = self.event.share().map_err(|why| Error::no_descriptor("queue", &why))?;
-        let state = self.state.lock();
-        self.is_polled.store(true, Ordering::Release);
-        if !state.ready.is_empty() {
-            self.event.raise();
-        }
-        Ok(descriptor)
+        self.state.open_fd()
     }
 
     /// Returns whether the waiting threads have to be woken.
@@ -297,17 +256,6 @@ impl Queue {
         }
         state.ready.push_back(completion);
         !std::mem::replace(&mut state.is_notified, true)
-    }
-
-    /// Wakes a waiting thread.
-    fn notify(&self) {
-        if self.is_polled.load(Ordering::Acquire) {
-            let state = self.state.lock();
-            if !state.ready.is_empty() {
-                self.event.raise();
-            }
-        }
-        self.changed.notify_one();
     }
 }
 
@@ -385,7 +333,7 @@ impl RunningCall {
     /// Ends the call, in any thread.
     fn end_now(self, outcome: Result<Answer>) {
         if self.0.end(Ok(outcome)) {
-            self.0.queue.notify();
+            self.0.queue.state.notify();
         }
     }
 }
@@ -394,7 +342,7 @@ impl Drop for RunningCall {
     fn drop(&mut self) {
         let why = || if thread::panicking() { runtime::panics::status() } else { runtime::disconnected() };
         if self.0.end(Err(why())) {
-            self.0.queue.notify();
+            self.0.queue.state.notify();
         }
     }
 }
@@ -404,7 +352,7 @@ struct Notifier(Arc<Queue>);
 
 impl Drop for Notifier {
     fn drop(&mut self) {
-        self.0.notify();
+        self.0.state.notify();
     }
 }
 

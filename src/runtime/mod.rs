@@ -4,6 +4,7 @@ mod leader;
 pub mod oneshot;
 pub mod panics;
 mod reactor;
+pub mod waitable;
 
 use std::{
     future::{Future, poll_fn},

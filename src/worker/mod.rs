@@ -28,10 +28,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    activity::{
-        Activities, Began,
-        handle::{MAX_SLOTS, SLOTS_OF_QUEUES, SLOTS_OF_WATCHES, SLOTS_OF_WORKERS, invalid},
-    },
+    activity::{Activities, Began, handle::WORKERS, handle_table::HandleTable},
     client::Client,
     model::{
         deadline::{Deadline, Timeout, unless_stopped},
@@ -52,23 +49,14 @@ pub use ready_queue::End;
 use ready_queue::ReadyQueue;
 use task::Task;
 
-/// The most workers at once.
-const MAX_WORKERS: usize = 256;
 /// How long the polls may bring tasks after a shutdown has begun, before the server is asked to end them.
 const RELEASE_DELAY: Duration = Duration::from_millis(500);
 /// How often a waiting shutdown checks whether the polls have ended, beside its notification.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 
 /// The open workers of the process.
-#[derive(Default)]
 pub struct Workers {
-    open: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    made: u32,
-    workers: Vec<(u64, Arc<Worker>)>,
+    open: HandleTable<Worker>,
 }
 
 /// A worker.
@@ -91,7 +79,12 @@ pub struct Worker {
 }
 
 impl Workers {
-    /// Opens a worker, which polls as soon as [`run`] runs. `handle` returns a handle for an index and a generation.
+    /// Creates the set, without a worker, for a process with this fork count.
+    pub fn new(fork: u32) -> Self {
+        Workers { open: HandleTable::new(WORKERS, fork) }
+    }
+
+    /// Opens a worker, which polls as soon as [`run`] runs. Returns the number of its handle, and the worker.
     pub fn open(
         &self,
         options: WorkerOptions,
@@ -113,42 +106,27 @@ impl Workers {
             stopped: Notify::new(),
             idle: Notify::new(),
         });
-        let mut open = self.open.lock();
-        if open.workers.len() >= MAX_WORKERS {
-            return Err(Error::new(
-                Status::LocalLimit,
-                format!("{MAX_WORKERS} workers are open, which is the limit"),
-            ));
-        }
-        open.made = open.made.wrapping_add(1);
-        let index = MAX_SLOTS - SLOTS_OF_WATCHES - SLOTS_OF_QUEUES - 1 - open.made % SLOTS_OF_WORKERS;
-        let number = activities.registry.handle_of(index, 1 + open.made / SLOTS_OF_WORKERS).number();
-        open.workers.push((number, worker.clone()));
-        Ok((number, worker))
+        Ok((self.open.add(worker.clone())?, worker))
     }
 
     /// Returns an open worker.
     pub fn get(&self, number: u64) -> Result<Arc<Worker>> {
-        let open = self.open.lock();
-        let found = open.workers.iter().find(|(known, _)| *known == number);
-        found.map(|(_, worker)| worker.clone()).ok_or_else(invalid)
+        self.open.get(number)
     }
 
     /// Makes a worker's handle invalid, and returns the worker.
     pub fn remove(&self, number: u64) -> Result<Arc<Worker>> {
-        let workers = &mut self.open.lock().workers;
-        let at = workers.iter().position(|(known, _)| *known == number).ok_or_else(invalid)?;
-        Ok(workers.swap_remove(at).1)
+        self.open.remove(number)
     }
 
     /// Ends all polls, and hands back the untaken tasks, until the deadline.
     pub async fn end_all(&self, deadline: &Deadline) {
-        let workers = self.open.lock().workers.clone();
-        for (_, worker) in &workers {
+        let workers = self.open.all();
+        for worker in &workers {
             worker.stop();
             worker.hand_back_untaken(End::Disconnected).await;
         }
-        for (_, worker) in workers {
+        for worker in workers {
             // A poll that outlasts the deadline ends with the client.
             let _ = worker.until_idle(deadline).await;
         }
@@ -156,8 +134,7 @@ impl Workers {
 
     /// Closes all workers, because the client ends.
     pub fn close_all(&self) {
-        let workers = std::mem::take(&mut self.open.lock().workers);
-        for (_, worker) in workers {
+        for worker in self.open.remove_all() {
             worker.stop();
             drop(worker.ready.end(End::Disconnected));
         }

@@ -67,7 +67,7 @@ impl Process {
             activities,
             session,
             tasks,
-            submissions: Submissions::new(activities),
+            submissions: Submissions::new(),
             is_stopping,
             key: AtomicU64::new(0),
             is_reconnecting: AtomicBool::new(false),

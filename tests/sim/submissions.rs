@@ -23,7 +23,6 @@ use super::{
     world::{World, lock},
 };
 use crate::{
-    activity::Activities,
     model::{
         deadline::{Deadline, Timeout},
         error::{Error, Result},
@@ -72,10 +71,9 @@ pub struct Submitted {
 }
 
 impl Submissions {
-    pub fn new(activities: &Activities) -> Self {
-        let queues = Queues::default();
-        let handle = |index, generation| activities.registry.handle_of(index, generation).number();
-        let queue = queues.get(queues.open(handle).unwrap()).unwrap();
+    pub fn new() -> Self {
+        let queues = Queues::new(0);
+        let queue = queues.get(queues.open().unwrap()).unwrap();
         Submissions {
             queues,
             queue,

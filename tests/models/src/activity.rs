@@ -2,6 +2,8 @@
 
 #[path = "../../../src/activity/handle.rs"]
 pub mod handle;
+#[path = "../../../src/activity/handle_table.rs"]
+pub mod handle_table;
 #[path = "../../../src/activity/registry.rs"]
 pub mod registry;
 #[path = "../../../src/activity/wake_queue.rs"]

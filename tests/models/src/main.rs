@@ -169,8 +169,8 @@ fn registry_one_holder() {
 }
 
 fn with_queue() -> (std::sync::Arc<Queues>, u64, std::sync::Arc<Queue>) {
-    let queues = std::sync::Arc::new(Queues::default());
-    let number = queues.open(|_, _| 7).unwrap();
+    let queues = std::sync::Arc::new(Queues::new(0));
+    let number = queues.open().unwrap();
     let queue = queues.get(number).unwrap();
     (queues, number, queue)
 }

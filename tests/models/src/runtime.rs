@@ -1,9 +1,11 @@
-//! Replaces `src/runtime`, with the source file that the models need.
+//! Replaces `src/runtime`, with the source files that the models need.
 
 use crate::model::{error::Error, status::Status};
 
 #[path = "../../../src/runtime/oneshot.rs"]
 pub mod oneshot;
+#[path = "../../../src/runtime/waitable.rs"]
+pub mod waitable;
 
 pub mod panics {
     pub fn status() -> super::Error {

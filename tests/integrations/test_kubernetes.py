@@ -278,6 +278,7 @@ def test_job_that_the_parent_creates_completes_the_activity(
             "name": job["metadata"]["name"],
             "uid": job["metadata"]["uid"],
         }
+        assert job["metadata"]["annotations"] == {"activity": queue, "attempt": "1"}
         for document in documents:
             kubernetes_validate.validate(document, "1.37", strict=True)
         cluster.image = Image({**cluster.image.files, "/app/solver.sh": EXAMPLES.parent / "solver.sh"})

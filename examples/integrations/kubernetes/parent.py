@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ async def create(resource: dict[str, Any]) -> dict[str, Any]:
 async def solve(items: int) -> int:  # the type of the result: the exit code
     info = activity.info()
     secret, job = yaml.safe_load_all(manifest.read_text())
-    # A name for the attempt, which is a label of DNS. The ids of activities may contain other characters.
-    name = f"solver-{(info.activity_run_id or info.workflow_run_id or '').lower()}-{info.attempt}"
+    # Each attempt has another token. Its digest is a label of DNS; the ids of activities may contain other characters.
+    name = f"solver-{sha256(info.task_token).hexdigest()[:20]}"
+    job["metadata"]["annotations"] = {"activity": info.activity_id, "attempt": str(info.attempt)}
     pod = job["spec"]["template"]["spec"]
     job["metadata"]["name"] = secret["metadata"]["name"] = pod["volumes"][0]["secret"]["secretName"] = name
     pod["containers"][0]["args"] = ["./solver.sh", str(items)]

@@ -29,6 +29,9 @@ from integrations.reader import read
 ITEMS = range(40)
 LONG = 1_000_000
 
+# Not the queue of the page: while its reader runs a worker, the worker of the other tests still runs too.
+QUEUE = "dask-tests"
+
 # The scheduler notices between once and twice this time that a worker is silent. Its own limit is five minutes.
 WORKER_TTL = "10s"
 
@@ -40,13 +43,18 @@ def cluster(server: Server) -> Iterator[LocalCluster]:
             patch.setenv(name, value)
         with (
             LocalCluster(n_workers=3, threads_per_worker=2, dashboard_address=None) as running,
-            ExampleWorker(server, "dask/worker.py", [], {"DASK_SCHEDULER_ADDRESS": running.scheduler_address}),
+            example_worker(server, running, QUEUE),
         ):
             yield running
 
 
+def example_worker(server: Server, cluster: LocalCluster, queue: str) -> ExampleWorker:
+    variables = {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address, "TASK_QUEUE": queue}
+    return ExampleWorker(server, "dask/worker.py", [], variables)
+
+
 class Job:
-    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS), queue: str = "dask") -> None:
+    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS), queue: str = QUEUE) -> None:
         self.items = items
         self.journal = Journal(folder / "journal")
         self._bodies = folder / "bodies"
@@ -140,10 +148,11 @@ def watched_cluster(server: Server, queue: str, workers: int, host: str | None =
     with pytest.MonkeyPatch.context() as patch, dask.config.set({"distributed.scheduler.worker-ttl": WORKER_TTL}):
         for name, value in environment(server).items():
             patch.setenv(name, value)
-        with LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=None, host=host) as running:
-            variables = {"DASK_SCHEDULER_ADDRESS": running.scheduler_address, "TASK_QUEUE": queue}
-            with ExampleWorker(server, "dask/worker.py", [], variables):
-                yield running
+        with (
+            LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=None, host=host) as running,
+            example_worker(server, running, queue),
+        ):
+            yield running
 
 
 def check_resumed(job: Job, recorded: range) -> None:

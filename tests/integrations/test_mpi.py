@@ -37,6 +37,9 @@ STEPS = 100
 ITEMS = range(STEPS * RANKS)
 STALL_SECONDS = 10
 
+# Not the queue of the page: while its reader runs a worker, the worker of the other tests still runs too.
+QUEUE = "mpi-tests"
+
 # As many ranks as the test needs, also on a machine with fewer processors, and also as root in a container.
 VARIABLES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
@@ -79,7 +82,7 @@ def version() -> str:
 def program(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
     """Runs a worker whose activities are jobs of a program."""
     name: str = request.param
-    with ExampleWorker(server, "mpi/worker.py", [*NODES, *PROGRAMS[name]()], VARIABLES):
+    with ExampleWorker(server, "mpi/worker.py", [*NODES, *PROGRAMS[name]()], VARIABLES | {"TASK_QUEUE": QUEUE}):
         yield name
 
 
@@ -88,7 +91,7 @@ class Job:
 
     def __init__(self, sdk_worker: SdkWorker, folder: Path, steps: int = STEPS) -> None:
         self.journal = Journal(folder / "journal")
-        self.activity = EngineActivity(sdk_worker, "simulate", "simulations", [steps, str(folder)])
+        self.activity = EngineActivity(sdk_worker, "simulate", QUEUE, [steps, str(folder)])
 
     def pid_of(self, rank: int, attempt: int = 1) -> int:
         return next(line.pid for line in self.journal.of(attempt) if line.item % RANKS == rank)

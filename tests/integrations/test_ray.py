@@ -26,6 +26,9 @@ from integrations.reader import read
 ITEMS = range(30)
 SLOTS = 2  # tasks that a node runs at the same time
 
+# Not the queue of the page: while its reader runs a worker, the worker of the other tests still runs too.
+QUEUE = "ray-tests"
+
 # Ray's own limits are longer: it notices the end of a node after about 13 s.
 QUICK_CHECKS = {
     "health_check_initial_delay_ms": 0,
@@ -81,7 +84,7 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def cluster_with_worker(server: Server, settings: Mapping[str, int], queue: str = "ray") -> Iterator[TwoNodes]:
+def cluster_with_worker(server: Server, settings: Mapping[str, int], queue: str = QUEUE) -> Iterator[TwoNodes]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(server).items():  # each node has the package
             patch.setenv(name, value)
@@ -100,7 +103,7 @@ def cluster(server: Server) -> Iterator[TwoNodes]:
 
 
 class Job:
-    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS), queue: str = "ray") -> None:
+    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS), queue: str = QUEUE) -> None:
         self.items = items
         self.journal = Journal(folder / "journal")
         self._bodies = folder / "bodies"

@@ -7,6 +7,7 @@ For example `worker.py -n 4 ./solver`. The activity's arguments, the number of s
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -51,7 +52,7 @@ def wait_for(job: "subprocess.Popen[str]", token: bytes) -> None:
 async def main() -> None:
     thb.connect()
     client = await Client.connect(**ClientConfig.load_client_connect_config())
-    await Worker(client, task_queue="simulations", activities=[simulate]).run()
+    await Worker(client, task_queue=os.environ.get("TASK_QUEUE", "simulations"), activities=[simulate]).run()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from harness.languages import library_environment, linked
 from harness.paths import ROOT
 from harness.requires import requires
 from harness.server import Server, dev_server
+from harness.worker import connect
 
 TASKS = int(sys.argv[1])
 ROUNDS = 3
@@ -71,7 +72,7 @@ async def measured(client: Client, server: Server, name: str, program: list[str]
 
 async def main() -> int:
     with dev_server() as server:
-        client = await Client.connect(server.address)
+        client = await connect(server.address)
         built, lines = programs(), dict[str, list[Line]]()
         for _ in range(ROUNDS):
             for name, program in built.items():

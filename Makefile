@@ -116,7 +116,7 @@ test-rust: lib venv ## test the logic, the header, programs in C, and faults tha
 	@$(RUN_SUITES) rust service
 
 # A stage that passed runs again only when the library or the program has changed.
-SLOW   := valgrind forks queues track follow memory orders sim sim-compare sim-planted fuzz kills outages stalls interop program apart server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks queues track follow memory orders sim sim-compare sim-planted fuzz kills outages stalls interop program apart workers server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
@@ -170,6 +170,9 @@ slow-program:
 
 slow-apart:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 apart
+
+slow-workers: lib cli venv
+	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest workers -rP
 
 slow-stalls: lib cli venv
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest -n 4 e2e/test_stalls_python.py e2e/test_stalls_native.py cli/test_exec_stalled.py cli/test_work_stalled.py

@@ -9,7 +9,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # Tests that share an expensive fixture run in one process. (xdist's own marks for
 # this don't reach the scheduler under this version of pytest.)
 GROUPS = re.compile(
-    r"(e2e/test_restart|e2e/test_rate_limit)|(packages/test_\w+)|(interop/test_encrypted_by_server)|(e2e/test_demo).*\[(?:seed|linked)|\[([a-z]+_sdk)"
+    r"(e2e/test_restart|e2e/test_rate_limit)|(packages/test_\w+)|(interop/test_encrypted_by_server)|(workers/test_(?:idle|native|signals))|(e2e/test_demo).*\[(?:seed|linked)|\[([a-z]+_sdk)"
 )
 
 

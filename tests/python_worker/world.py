@@ -5,10 +5,10 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio.client import ActivityHandle, Client
 from temporalio.converter import DataConverter
@@ -20,19 +20,24 @@ from harness.polling import wait_until
 from harness.process import Process
 from harness.worker import ActivityOptions, SdkWorker
 
+T = TypeVar("T")
+
+# The most requests of a test at once.
+REQUESTS = 50
+
 
 class World:
     def __init__(self, sdk_worker: SdkWorker, address: str, folder: Path) -> None:
         self.folder = folder
         self.sdk_worker = sdk_worker
         self.queue = f"python-worker-{uuid.uuid4()}"
-        self._address = address
+        self.address = address
 
     @contextmanager
     def worker(self, program: str = "tests/python_worker/program.py", **options: Any) -> Iterator[Process]:
         """Runs a worker until the end of the block."""
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "bindings" / "python")])
-        command = [sys.executable, str(ROOT / program), self._address, self.queue, str(self.folder)]
+        command = [sys.executable, str(ROOT / program), self.address, self.queue, str(self.folder)]
         environment = library_environment() | {"PYTHONPATH": path}
         with Process([*command, json.dumps(options)], environment) as process:
             process.expect("^running$")
@@ -54,21 +59,29 @@ class World:
         given = ActivityOptions(**options)
         return Running(self.sdk_worker, client, self.queue, activity, arguments, result_type, given)
 
-    def start_many(self, activity: str, count: int, **options: Any) -> list[ActivityHandle[Any]]:
+    def start_many(self, activity: str, count: int, *arguments: Any, **options: Any) -> list[ActivityHandle[Any]]:
         client, given = self.sdk_worker.client, ActivityOptions(**options).as_arguments()
 
-        async def start() -> list[ActivityHandle[Any]]:
-            names = (f"many-{uuid.uuid4()}" for _ in range(count))
-            starts = (client.start_activity(activity, id=name, task_queue=self.queue, **given) for name in names)
-            return await asyncio.gather(*starts)
+        async def start() -> ActivityHandle[Any]:
+            name = f"many-{uuid.uuid4()}"
+            return await client.start_activity(activity, args=list(arguments), id=name, task_queue=self.queue, **given)
 
-        return self.sdk_worker.run(start(), RESULT_LIMIT_S)
+        return self.sdk_worker.run(_some_at_once(start() for _ in range(count)), RESULT_LIMIT_S)
+
+    def execute_many(self, activity: str, count: int, *arguments: Any, **options: Any) -> list[Any]:
+        """Starts activities and returns their results. Only some run at once: a long queue slows the server."""
+        client, given = self.sdk_worker.client, ActivityOptions(**options).as_arguments()
+
+        async def execute() -> Any:
+            name = f"many-{uuid.uuid4()}"
+            return await client.execute_activity(
+                activity, args=list(arguments), id=name, task_queue=self.queue, **given
+            )
+
+        return self.sdk_worker.run(_some_at_once(execute() for _ in range(count)), RESULT_LIMIT_S + count / 10)
 
     def results(self, started: Sequence[ActivityHandle[Any]]) -> list[Any]:
-        async def results() -> list[Any]:
-            return await asyncio.gather(*(one.result() for one in started))
-
-        return self.sdk_worker.run(results(), RESULT_LIMIT_S)
+        return self.sdk_worker.run(_some_at_once(one.result() for one in started), RESULT_LIMIT_S)
 
     def expect(self, name: str) -> str:
         """Waits for the text that an activity writes."""
@@ -78,3 +91,13 @@ class World:
 
     def go(self) -> None:
         (self.folder / "go").touch()
+
+
+async def _some_at_once(requests: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    limit = asyncio.Semaphore(REQUESTS)
+
+    async def limited(request: Coroutine[Any, Any, T]) -> T:
+        async with limit:
+            return await request
+
+    return await asyncio.gather(*map(limited, requests))

@@ -269,6 +269,24 @@ fn worker_is_reported_until_the_server_refuses_and_ended_at_its_shutdown() {
 }
 
 #[test]
+fn polls_are_ended_early_only_when_no_task_has_arrived_for_a_while() {
+    let capable = || Answer::Message(field(1, &field(7, &[8 << 3, 1])));
+    let fake = Fake::connected(move |call| match (call.method.as_str(), call.nth) {
+        ("DescribeNamespace", _) => capable(),
+        (POLL, 0) => task(1, 0),
+        (POLL, _) => Answer::After(Duration::from_millis(2_500)),
+        _ => Answer::ok(),
+    });
+    let worker = worker::open(OPTIONS).unwrap();
+    complete(next(worker));
+    fake.wait_for(POLL, 2);
+    done(worker::shutdown(worker, LONG));
+    let waited = fake.calls(SHUTDOWN)[0].at - fake.calls(POLL)[1].at;
+    assert!(waited >= Duration::from_millis(1_900), "{waited:?}");
+    close(worker);
+}
+
+#[test]
 fn polls_use_a_connection_of_their_own() {
     let fake = polled(|call| if call.nth == 0 { task(1, 1) } else { Answer::Silence });
     let worker = worker::open(OPTIONS).unwrap();

@@ -1,22 +1,21 @@
-"""Activity workers in C and C++, without an SDK: the example programs."""
+"""Activity workers in C and C++, without an SDK: the example programs, and many tasks."""
 
 import functools
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
+import subprocess
+import time
+import uuid
 
 from harness.build import compile_c, compile_cpp
-from harness.languages import library_environment, linked
+from harness.languages import linked
 from harness.paths import BUILD, ROOT
-from harness.process import Process
-from harness.server import OLDEST, Server, dev_server
-from harness.worker import SdkWorker
+from harness.server import find_program
 from python_worker.world import World
+from workers.conftest import SLOW
+from workers.ways import running, worker_in_c
 
-NO_OPS = 100
+MANY = 10_000 if SLOW else 100
 
 
 @functools.cache
@@ -26,54 +25,40 @@ def example(language: str) -> str:
     return str(compile_example(source, BUILD / f"worker_{language}", *linked(), "-pthread"))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A server that completes the polls of a worker that shuts down. Others complete them within 20 s."""
-    with dev_server("--dynamic-config-value", "frontend.enableCancelWorkerPollsOnShutdown=true") as running:
-        yield running
+def temporal(world: World, *arguments: str) -> str:
+    command = [str(find_program()), "activity", *arguments, "--address", world.address]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-@pytest.fixture(scope="module")
-def sdk_worker(server: Server) -> Iterator[SdkWorker]:
-    with SdkWorker(server.address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def world(server: Server, sdk_worker: SdkWorker, tmp_path: Path) -> World:
-    if server.version < OLDEST:
-        pytest.skip("the server has no standalone activities")
-    return World(sdk_worker, server.address, tmp_path)
-
-
-def worker(language: str, world: World, server: Server) -> Process:
-    environment = library_environment() | {"TEMPORAL_ADDRESS": server.address}
-    return Process([example(language), world.queue], environment)
-
-
-def test_worker_in_c_completes_each_of_many_tasks_and_ends_by_a_signal(world: World, server: Server) -> None:
-    with worker("c", world, server) as process:
-        process.expect("^running$")
-        started = [world.start("count", heartbeat_timeout_ms=10_000) for _ in range(NO_OPS)]
-        assert {running.result() for running in started} == {"100 steps"}
+def test_worker_in_c_runs_activities_of_the_command_line_tool(world: World) -> None:
+    names = [f"user-{uuid.uuid4()}" for _ in range(5)]
+    with running([example("c"), world.queue], world) as process:
+        for name in names:
+            given = ["--activity-id", name, "--type", "count", "--task-queue", world.queue]
+            temporal(world, "start", *given, "--start-to-close-timeout", "1h", "--heartbeat-timeout", "30s")
+        for name in names:
+            assert "100 steps" in temporal(world, "result", "--activity-id", name)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait() == 0
 
 
-def test_worker_in_cpp_returns_results_and_fails_with_exceptions(world: World, server: Server) -> None:
-    with worker("cpp", world, server) as process:
-        process.expect("^running$")
-        assert world.start("solve", 2.0).result() == pytest.approx(2**0.5)
+def test_worker_in_cpp_returns_results_and_fails_with_exceptions(world: World) -> None:
+    with running([example("cpp"), world.queue], world) as process:
+        root = world.start("solve", 2.0).result()
+        assert abs(root - 2**0.5) < 1e-9
         unknown = world.start("unknown", maximum_attempts=1).failure()
         assert "no activity of type unknown is run by this worker; it runs solve" in str(unknown)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait() == 0
 
 
-def test_tasks_of_killed_workers_continue_in_the_next(world: World, server: Server) -> None:
-    running = world.start("solve", 9.0, heartbeat_timeout_ms=2_000)
-    with worker("cpp", world, server) as first:
-        first.expect("^running$")
-        first.kill()
-    with worker("cpp", world, server):
-        assert running.result() == pytest.approx(3.0)
+def test_each_of_many_tasks_is_done_once(world: World) -> None:
+    # The worker ends after this number of tasks. So if it did one twice, another one would have no result.
+    command = [worker_in_c(), world.queue, str(world.folder), f', "max_tasks": {MANY}', "32"]
+    with running(command, world) as process:
+        began = time.monotonic()
+        results = world.execute_many("no_op", MANY)
+        assert results == [None] * MANY
+        print(f"{MANY} tasks, {MANY / (time.monotonic() - began):.0f} a second")
+        process.expect(f"^done {MANY}$")
+        assert process.wait() == 0

@@ -991,8 +991,9 @@ thb_status_t thb_worker_next(thb_worker_t worker,
 thb_status_t thb_worker_open_fd(thb_worker_t worker, int32_t *fd_out, struct thb_error_t **error_out);
 
 // Stops polling, and waits until no poll is outstanding. thb_worker_next then returns the tasks that have arrived, and
-// THB_ENDED after them. Polls end at once if the server supports that, otherwise within 20 s. Aborting them could lose
-// a task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0 only stops polling.
+// THB_ENDED after them. Polls end soon if the server supports that, when no task has arrived for 2 s; otherwise within
+// 20 s. Aborting them could lose a task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0
+// only stops polling.
 //
 // Thread-safe. Blocks at most timeout_ms.
 // Returns THB_OK, THB_TIMEOUT, THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT.

@@ -37,6 +37,7 @@ use crate::{
     },
     runtime,
     sys::{
+        clock::Moment,
         stack_dump,
         sync::{Mutex, Notify},
     },
@@ -51,6 +52,9 @@ use task::Task;
 
 /// How long the polls may bring tasks after a shutdown has begun, before the server is asked to end them.
 const RELEASE_DELAY: Duration = Duration::from_millis(500);
+/// How long a worker must have had no task before the server is asked to end the polls. It covers the retries of tasks that the
+/// shutdown has failed: their default interval is a second.
+const QUIET_TIME: Duration = Duration::from_secs(2);
 /// How often a waiting shutdown checks whether the polls have ended, beside its notification.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 
@@ -218,6 +222,16 @@ impl Worker {
         }
     }
 
+    /// Waits until no task has arrived for a while. A server passes on polls from one partition of the queue to another. If it
+    /// ends such a poll early, it loses the task that the other partition is just sending.
+    async fn until_quiet(&self) {
+        let mut left = RELEASE_DELAY;
+        while !left.is_zero() && self.until_idle(&Deadline::within(left)).await.is_err() {
+            let quiet = Moment::now().since(self.polling.lock().quiet_since);
+            left = QUIET_TIME.saturating_sub(quiet);
+        }
+    }
+
     /// Closes the worker at once. Returns the work that fails the untaken tasks as retryable; [`Worker::until_idle`] waits for
     /// it. Tasks that arrive later fail too.
     pub fn hand_back_untaken(self: &Arc<Self>, end: End) -> impl Future<Output = ()> + Send + use<> {
@@ -240,8 +254,7 @@ impl Worker {
 pub async fn run(worker: Arc<Worker>) {
     poller::begin(&worker);
     worker.report_until_stopped().await;
-    // A server that ends the polls early can lose a task that it is just sending. Those of a busy queue arrive before.
-    let _ = worker.until_idle(&Deadline::within(RELEASE_DELAY)).await;
+    worker.until_quiet().await;
     let has_reported_end = worker.release_polls().await;
     // Without limit: aborting a poll could lose a task.
     let _ = worker.until_idle(&Timeout::Forever.start_waiting()).await;

@@ -38,6 +38,8 @@ pub struct Polling {
     pub arriving: usize,
     /// When a poll succeeded last.
     pub last_success: Option<SystemTime>,
+    /// When a poll brought a task last, or else the worker was opened.
+    pub quiet_since: Moment,
     groups: Groups,
     /// How many tasks may still be taken, not counting the polls that wait; `None`: no limit.
     remaining: Option<u64>,
@@ -72,6 +74,7 @@ impl Polling {
             polls: 0,
             arriving: 0,
             last_success: None,
+            quiet_since: Moment::now(),
             groups: Groups::default(),
             remaining: options.max_tasks,
             interval: options
@@ -276,6 +279,9 @@ impl Worker {
     fn note_success(self: &Arc<Self>, answer: &PollActivityTaskQueueResponse) {
         let mut polling = self.polling.lock();
         polling.last_success = Some(SystemTime::now());
+        if !answer.task_token.is_empty() {
+            polling.quiet_since = Moment::now();
+        }
         polling.groups.update(answer.poller_groups_info.clone());
         polling.returned = None;
         let had_failed = std::mem::take(&mut polling.failed) > 0;

@@ -329,9 +329,9 @@ class Worker:
         `Activity.raise_if_cancelled` raise `Cancelled`. Their attempts fail as retryable, with the
         type Shutdown and the last recorded details. So do, 5 s later, those that haven't stopped,
         and this returns, although their threads still run. If the server can't release waiting
-        polls early, it takes up to 20 s. If it can, it may lose a task that it is just sending,
-        which is retried after its timeout. Cancelling this coroutine shuts down without a
-        grace.
+        polls early, it takes up to 20 s. If it can, it is asked to when no task has arrived for
+        2 s. It may still lose a task that it is just sending, which is retried after its timeout.
+        Cancelling this coroutine shuts down without a grace.
 
         Raises, after such a shutdown, an error of polling that a retry doesn't help, such as
         `PermissionDeniedError` or `NamespaceNotFoundError`; and at its start

@@ -48,7 +48,7 @@ use shutdown::RunningCommands;
 /// _DEADLINE_MS, _INPUT_ENCODING, and the previous attempt's details: _DETAILS_JSON, _DETAILS_FILE.
 ///
 /// The first SIGTERM or SIGINT shuts the worker down. It takes no more tasks. After --shutdown-grace it stops the commands, and their
-/// attempts are retried by other workers. Polls that are in progress end at once if the server supports that. Otherwise it waits for them up to
+/// attempts are retried by other workers. Polls that are in progress end soon if the server supports that. Otherwise it waits for them up to
 /// 20 s, because abandoning them could lose a task. The second signal stops the commands at once.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\

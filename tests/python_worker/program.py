@@ -5,6 +5,7 @@ does so until a file exists in the folder.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import enum
 import json
@@ -102,6 +103,31 @@ def exiting() -> None:
     sys.exit(7)
 
 
+@worker.activity(name="coroutine of a function")
+def coroutine_of_a_function() -> Any:
+    return asyncio.sleep(0)
+
+
+def status_of_child(end: str) -> int:
+    """Forks a process, which returns into the worker or exits. Returns its exit status."""
+    child = os.fork()
+    if child:
+        return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+    if end == "exit":
+        sys.exit(7)
+    return -1
+
+
+@worker.activity
+def fork_in_a_function(end: str) -> int:
+    return status_of_child(end)
+
+
+@worker.activity
+async def fork_in_a_coroutine(end: str) -> int:
+    return status_of_child(end)
+
+
 # Three activities run at the same time.
 MET = threading.Barrier(3)
 meeting: list[Any] = []
@@ -159,6 +185,15 @@ def hanging() -> None:
         act.heartbeat("recorded")
         file("attempt-1").write_text(str(os.getpid()))
         threading.Event().wait()
+
+
+@worker.activity
+async def unstoppable() -> None:
+    act = thb.current_activity()
+    act.heartbeat("recorded")
+    while act.task.attempt == 1:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
 
 
 @worker.activity

@@ -89,6 +89,7 @@ def test_exception_reaches_the_workflow_with_its_stack_and_cause(shared: World) 
     [
         ("not_json", [], "TypeError", "a object can't be converted to JSON"),
         ("exiting", [], "SystemExit", "7"),
+        ("coroutine of a function", [], "TypeError", "returned a coroutine, which is awaited only if"),
         ("function", ["text"], "TypeError", "the argument 1 (config) of function can't be converted: "),
         ("function", [CONFIG, 1, 2], "TypeError", "function() takes from 1 to 2 positional arguments"),
     ],
@@ -100,6 +101,13 @@ def test_body_without_a_result_fails_its_attempt_only(
     assert isinstance(failure, ApplicationError)
     assert failure.type == kind
     assert message in failure.message
+    assert shared.start("nothing").result() is None
+
+
+@pytest.mark.parametrize("name", ["fork_in_a_function", "fork_in_a_coroutine"])
+@pytest.mark.parametrize(("end", "status"), [("exit", 7), ("return", 0)])
+def test_forked_process_ends_with_the_body(shared: World, name: str, end: str, status: int) -> None:
+    assert shared.start(name, end, maximum_attempts=1).result() == status
     assert shared.start("nothing").result() is None
 
 

@@ -30,19 +30,20 @@ def test_signal_lets_the_bodies_finish(world: World) -> None:
 
 
 def test_bodies_that_outlast_the_grace_are_retried_at_once(world: World) -> None:
-    started = [world.start(*call) for call in (("loop", 3, 1), ("waiting",), ("hanging",))]
+    started = [world.start(*call) for call in (("loop", 3, 1), ("waiting",), ("hanging",), ("unstoppable",))]
     with world.worker(run={"shutdown_grace": 0.1}) as worker:
-        wait_until(lambda: all(running.heartbeat_details() for running in started), "the three activities record")
+        wait_until(lambda: all(running.heartbeat_details() for running in started), "the activities record")
         os.kill(worker.pid, signal.SIGTERM)
         worker.expect("^ended$")
         assert worker.wait() == 0
     assert (world.folder / "cleaned up").exists()
-    assert [running.heartbeat_details() for running in started] == [[0], ["recorded"], ["recorded"]]
+    assert [running.heartbeat_details() for running in started] == [[0], *[["recorded"]] * 3]
     world.go()
     # The heartbeat timeout is longer than this test, so the failures of the shutdown have caused the retries.
     with world.worker():
         assert started[0].result() == [1, 2]
         assert started[2].result() is None
+        assert started[3].result() is None
         wait_until(lambda: started[1].attempt() >= 2, "another attempt")
 
 

@@ -12,6 +12,7 @@ from . import _abi
 from ._codec import Codec
 from ._converter import from_payload, to_json, to_payload
 from ._payload import Payload, decode_payloads, encode_payloads
+from .errors import InvalidArgumentError
 
 __all__ = [
     "decode_values",
@@ -94,7 +95,26 @@ def decode_values(
 def options_json(options: Mapping[str, Any]) -> bytes:
     """Returns the options as JSON for the library. Leaves out options that are None."""
     given = {name: value for name, value in options.items() if value is not None}
-    return json.dumps(given, default=os.fspath).encode()
+    try:
+        return _option_json(given)
+    except (TypeError, ValueError):
+        for name, value in given.items():
+            try:
+                _option_json(value)
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else InvalidArgumentError
+                raise kind(f"the option {name} can't be {value!r:.100}: {error}") from None
+        raise
+
+
+def _option_json(value: Any) -> bytes:
+    return json.dumps(value, default=_path, allow_nan=False).encode()
+
+
+def _path(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    raise TypeError(f"a {type(value).__name__} isn't the value of an option")
 
 
 def _payloads(values: Sequence[Any], codec: Optional[Codec]) -> list[Payload]:

@@ -12,6 +12,7 @@ import collections
 import collections.abc
 import dataclasses
 import enum
+import functools
 import inspect
 import sys
 import types
@@ -50,7 +51,12 @@ class Parameter(NamedTuple):
 
 def parameters_of(function: Callable[..., Any]) -> Sequence[Parameter]:
     """Returns the positional parameters. Raises NameError for an annotation that has no value."""
-    hints = typing.get_type_hints(function)
+    annotated = function
+    while isinstance(annotated, functools.partial):
+        annotated = annotated.func
+    if not inspect.isroutine(annotated):
+        annotated = type(annotated).__call__
+    hints = typing.get_type_hints(annotated)
     return [
         Parameter(parameter.name, hints.get(parameter.name, NO_HINT))
         for parameter in inspect.signature(function).parameters.values()

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Callable, NamedTuple, NoReturn, Optional, TypeVar, overload
@@ -31,8 +31,14 @@ from ._keywords import refuse_unknown
 from ._stall import stall_options
 from ._task import Task, TaskInfo, take_task
 from ._type_hints import Parameter, parameters_of
-from ._worker_run import Run
-from .errors import EndedError, ForkedError, InvalidArgumentError, InvalidHandleError
+from ._worker_run import Run, run_in_new_loop
+from .errors import (
+    EndedError,
+    ForkedError,
+    InvalidArgumentError,
+    InvalidHandleError,
+    NotConnectedError,
+)
 
 __all__ = ["Worker"]
 
@@ -56,7 +62,7 @@ class Definition(NamedTuple):
 
     @property
     def is_coroutine(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
+        return inspect.iscoroutinefunction(_called(self.function))
 
     @property
     def is_apart(self) -> bool:
@@ -73,6 +79,11 @@ class Definition(NamedTuple):
             raise InvalidArgumentError(
                 f"the annotations of the activity {self.name} can't be read: {error}. Import the"
                 " name at the top of its module, outside of `if TYPE_CHECKING`"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise InvalidArgumentError(
+                f"the parameters of the activity {self.name} can't be read: {error}. Register a"
+                " function with `def` that calls it"
             ) from error
 
 
@@ -147,7 +158,7 @@ class Worker:
         if not isinstance(task_queue, str):
             raise TypeError(f"the task queue is a str, not {type(task_queue).__name__}")
         self._task_queue = task_queue
-        self._given_types = activity_types
+        self._given_types = _types(activity_types)
         self._max_concurrent = max_concurrent
         self._codec = codec_of(data_converter)
         self._require_encoded = require_encoded
@@ -206,8 +217,20 @@ class Worker:
         return self._register(name, function)
 
     def _register(self, name: Optional[str], function: F) -> F:
-        name = function.__name__ if name is None else name
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(
+                f"an activity is a function, not {function!r:.100}: write @worker.activity, or"
+                ' @worker.activity(name="...")'
+            )
+        name = getattr(function, "__name__", None) if name is None else name
+        if name is None:
+            raise InvalidArgumentError(
+                f'{function!r:.100} has no name: register it with activity(name="...")'
+            )
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"the name of an activity is a str that isn't empty, not {name!r:.100}")
+        called = _called(function)
+        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
             raise InvalidArgumentError(
                 f"the activity {name} is a generator, which has no result to complete with"
             )
@@ -244,7 +267,8 @@ class Worker:
         timeout_ms = timeout_to_ms(timeout)
         while True:
             wait_ms = min(timeout_ms, _MAX_WAIT_MS)
-            task = take_task(handle, wait_ms, self._codec_for, lambda _: Activity, 10_000)
+            with self._disconnects():
+                task = take_task(handle, wait_ms, self._codec_for, lambda _: Activity, 10_000)
             if task is not None:
                 task._free()
                 return task
@@ -283,7 +307,6 @@ class Worker:
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         )
-        serve = self.serve(max_workers=max_workers, shutdown_grace=shutdown_grace, signals=signals)
 
         async def main() -> bool:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -298,13 +321,15 @@ class Worker:
             if handles_interrupt:
                 loop.add_signal_handler(signal.SIGINT, interrupt)
             try:
-                await serve
+                await self.serve(
+                    max_workers=max_workers, shutdown_grace=shutdown_grace, signals=signals
+                )
             except asyncio.CancelledError:
                 if not interrupted:
                     raise
             return bool(interrupted)
 
-        if asyncio.run(main()):
+        if run_in_new_loop(main):
             raise KeyboardInterrupt
 
     async def serve(
@@ -337,7 +362,11 @@ class Worker:
         `PermissionDeniedError` or `NamespaceNotFoundError`; and at its start
         `InvalidArgumentError` if no activity is registered, or an option is invalid;
         `NotConnectedError`; `ConfigError`; `LocalLimitError`; `EndedError` after a shutdown.
+
+        A body that forks must end the child process with ``os._exit`` or an ``os.exec`` function. A
+        child that returns from the body ends too, and runs nothing else of the worker.
         """
+        numbers = _signal_numbers(signals)
         grace_ms = duration_to_ms("shutdown_grace", shutdown_grace)
         if not self._definitions:
             raise InvalidArgumentError(
@@ -348,8 +377,13 @@ class Worker:
             raise InvalidArgumentError(
                 f"no activity is registered for the activity_types {', '.join(sorted(unknown))}"
             )
-        if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
-            raise InvalidArgumentError(f"max_workers is a number, at least 1, not {max_workers!r}")
+        for option, number in (
+            ("max_workers", max_workers),
+            ("max_concurrent", self._max_concurrent),
+        ):
+            is_number = isinstance(number, int) and not isinstance(number, bool)
+            if number is not None and (not is_number or number < 1):
+                raise InvalidArgumentError(f"{option} is a number, at least 1, not {number!r}")
         threads = max_workers or self._max_concurrent or min(32, (os.cpu_count() or 1) + 4)
         self._parameters = {
             name: definition.parameters() for name, definition in self._definitions.items()
@@ -362,7 +396,7 @@ class Worker:
             run = self._run = Run(self, None if grace_ms is None else grace_ms / 1000, threads)
         try:
             self._open(threads)
-            await run.serve(signals)
+            await run.serve(numbers)
         finally:
             with self._lock:
                 self._run = None
@@ -440,7 +474,9 @@ class Worker:
         options = {
             **self._options,
             "activity_types": list(types),
-            "max_concurrent": self._max_concurrent or self._slots(threads),
+            "max_concurrent": self._slots(threads)
+            if self._max_concurrent is None
+            else self._max_concurrent,
         }
         activity = {**self._activity_options, **self._stall_options()}
         handle = ctypes.c_uint64(0)
@@ -476,7 +512,9 @@ class Worker:
         handle, self._handle = self._handle, None
         if handle is None:
             return
-        with contextlib.suppress(InvalidHandleError, ForkedError, TimeoutError):
+        # The end of the connection has closed it too.
+        closed = (InvalidHandleError, ForkedError, NotConnectedError)
+        with contextlib.suppress(*closed, TimeoutError):
             invoke_function("thb_worker_close", handle, timeout_ms, may_block=timeout_ms > 0)
 
     def _take(self) -> Optional[Task]:
@@ -484,7 +522,20 @@ class Worker:
         handle = self._handle
         if handle is None:
             raise InvalidHandleError("the worker is closed")
-        return take_task(handle, 0, self._codec_for, self._kind_of, _abi.FOREVER)
+        with self._disconnects():
+            return take_task(handle, 0, self._codec_for, self._kind_of, _abi.FOREVER)
+
+    @contextlib.contextmanager
+    def _disconnects(self) -> Iterator[None]:
+        """Raises `NotConnectedError` if the handle is invalid, and the worker wasn't closed."""
+        try:
+            yield
+        except InvalidHandleError:
+            if self._handle is None:
+                raise
+            raise NotConnectedError(
+                "the client was disconnected, which closed the worker: make another one"
+            ) from None
 
     def _kind_of(self, activity_type: str) -> type[ActivityBase]:
         definition = self._definitions.get(activity_type)
@@ -502,6 +553,35 @@ class Worker:
             activity_task_queue=info.task_queue,
         )
         return self._binding.codec_for(self._codec, context, require_encoded=self._require_encoded)
+
+
+def _called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function that runs when an object is called."""
+    is_function = inspect.isroutine(function) or isinstance(function, partial)
+    return function if is_function else type(function).__call__
+
+
+def _types(activity_types: Optional[Sequence[str]]) -> Optional[Sequence[str]]:
+    if activity_types is None:
+        return None
+    types = [activity_types] if isinstance(activity_types, str) else activity_types
+    if types is not activity_types or not isinstance(types, Iterable):
+        raise TypeError(f"activity_types is a sequence of str, not {activity_types!r:.100}")
+    types = list(types)
+    for name in types:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"an activity type is a str that isn't empty, not {name!r:.100}")
+    return types
+
+
+def _signal_numbers(signals: Iterable[int]) -> Sequence[int]:
+    if not isinstance(signals, Iterable) or isinstance(signals, (str, bytes)):
+        raise TypeError(f"signals is a sequence, such as (signal.SIGTERM,), not {signals!r:.100}")
+    numbers = list(signals)
+    for number in numbers:
+        if not isinstance(number, int):
+            raise TypeError(f"signals has numbers, such as signal.SIGTERM, not {number!r:.100}")
+    return numbers
 
 
 def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:

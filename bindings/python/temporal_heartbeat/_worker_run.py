@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import logging
 import os
 import queue
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar
 
 from ._activity import run_blocking
 from ._current import set_activity_in_context
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from ._task import Task
     from ._worker import Definition, Worker
 
-__all__ = ["Body", "Run"]
+__all__ = ["Body", "Run", "run_in_new_loop"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("temporal_heartbeat")
 
@@ -47,6 +52,9 @@ _POLLS_TIMEOUT_S = 25.0
 
 # How long it tries to fail the attempt of a body that hasn't stopped.
 _FAIL_TIMEOUT_MS = 10_000
+
+# How long the end of an event loop waits for coroutines that it has cancelled.
+_LOOP_END_TIMEOUT_S = 1.0
 
 # The tasks that are taken before the event loop continues.
 _MAX_TASKS = 64
@@ -78,7 +86,7 @@ class Run:
         with contextlib.suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._begin_shutdown)
 
-    async def serve(self, signals: Iterable[int]) -> None:
+    async def serve(self, signals: Sequence[int]) -> None:
         descriptor = self._worker.open_fd()
         self._loop.add_reader(descriptor, self._take_tasks)
         ending = None
@@ -101,11 +109,10 @@ class Run:
             raise self._error
 
     @contextlib.contextmanager
-    def _signal_handlers(self, signals: Iterable[int]) -> Iterator[None]:
-        numbers = list(signals)
+    def _signal_handlers(self, signals: Sequence[int]) -> Iterator[None]:
         added = []
         try:
-            for number in numbers:
+            for number in signals:
                 try:
                     self._loop.add_signal_handler(number, self._on_signal)
                 except (RuntimeError, ValueError) as error:
@@ -219,6 +226,7 @@ class Body:
         self._inner: Optional[asyncio.Task[Any]] = None
         # The process apart that holds the activity.
         self._process: Optional[ApartProcess] = None
+        self._pid = os.getpid()
         if not definition.is_apart:
             task._free()
 
@@ -272,6 +280,7 @@ class Body:
         """Runs in a thread."""
         try:
             result, exception = contextvars.copy_context().run(self._call)
+            self._end_child(exception)
             run_blocking(end_attempt(self.activity, str(self.task), result, exception))
         finally:
             self._run._discard(self)
@@ -283,9 +292,25 @@ class Body:
                 self.activity.set_status("")  # the stack of this thread comes first
             arguments = self._arguments(self.activity._codec)
             with set_activity_in_context(self.activity, self):
-                return self.definition.function(*arguments), None
+                result = self.definition.function(*arguments)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError(
+                    f"{self.definition.name} returned a coroutine, which is awaited only if the"
+                    " activity is a coroutine function (async def), and each of its decorators"
+                    " returns one"
+                )
+            return result, None
         except BaseException as exception:
             return None, exception
+
+    def _end_child(self, exception: Optional[BaseException]) -> None:
+        """Ends this process if the body has forked it: the worker belongs to the parent.
+
+        Its event loop too: closing it would remove the descriptors of the parent from epoll.
+        """
+        if os.getpid() != self._pid:
+            end_child(f"a child process that {self.task} has forked", exception)
 
     async def run_coroutine(self) -> None:
         self._inner = self._run._loop.create_task(self._await())
@@ -293,6 +318,8 @@ class Body:
             self._inner.cancel()
         watching = self._run._loop.create_task(self._cancel_on_signals(self._inner))
         await asyncio.wait([self._inner])
+        if os.getpid() != self._pid:
+            self._end_child(None if self._inner.cancelled() else self._inner.result()[1])
         watching.cancel()
         if self._inner.cancelled():
             result, exception = None, asyncio.CancelledError()
@@ -328,6 +355,52 @@ class Body:
     def _arguments(self, codec: Any) -> list[Any]:
         parameters = self._run._worker._parameters[self.definition.name]
         return self.task._arguments(parameters, codec)
+
+
+def end_child(name: str, exception: Optional[BaseException]) -> NoReturn:
+    """Ends a forked process with the exit status of a program that the exception ends."""
+    status = 0
+    if isinstance(exception, SystemExit):
+        if exception.code is not None:
+            status = exception.code if isinstance(exception.code, int) else 1
+    elif exception is None:
+        _log.warning("%s returned from the activity, and ends: call os._exit", name)
+    else:
+        status = 1
+        traceback.print_exception(type(exception), exception, exception.__traceback__)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status & 0xFF)
+
+
+def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs a coroutine as `asyncio.run` does, but returns even if others don't end."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise RuntimeError("run can't be called in an event loop: use `await worker.serve()`")
+    loop = asyncio.new_event_loop()
+
+    def end(awaited: Any) -> None:
+        if awaited:
+            loop.run_until_complete(asyncio.wait(awaited, timeout=_LOOP_END_TIMEOUT_S))
+
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(main())
+    finally:
+        try:
+            remaining = asyncio.all_tasks(loop)
+            for task in remaining:
+                task.cancel()
+            end(remaining)
+            end([loop.create_task(loop.shutdown_asyncgens())])
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
 
 
 class _Threads:

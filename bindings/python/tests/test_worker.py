@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,13 @@ async def coroutine() -> None:
     pass
 
 
+class Called:
+    """An activity that is an object."""
+
+    async def __call__(self, number: int) -> None:
+        pass
+
+
 def registered_too_early() -> None:
     pass
 
@@ -49,6 +57,13 @@ def test_an_unknown_option_is_refused() -> None:
         thb.Worker("queue", max_concurrency=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a str, not int"):
         thb.Worker(5)  # type: ignore[arg-type]
+    for wrong in ("solve", 5, [1], [""]):
+        with pytest.raises(TypeError, match=r"activity.type"):
+            thb.Worker("queue", activity_types=wrong)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match="stall_timeout is a number of seconds or a timedelta, not str"
+    ):
+        thb.Worker("queue", stall_timeout="5")  # type: ignore[arg-type]
 
 
 def test_a_registered_function_stays_as_it_is(worker: thb.Worker) -> None:
@@ -62,6 +77,18 @@ def test_functions_that_can_not_be_activities_are_refused(worker: thb.Worker) ->
         worker.activity(body)
     with pytest.raises(thb.errors.InvalidArgumentError, match="generator is a generator"):
         worker.activity(generator)
+    for not_a_function in (5, "name", dict):
+        with pytest.raises(TypeError, match="an activity is a function, not"):
+            worker.activity(not_a_function)  # type: ignore[type-var]
+    for name in (5, ""):
+        with pytest.raises(TypeError, match="a str that isn't empty"):
+            worker.activity(name=name)(body)  # type: ignore[arg-type]
+    for nameless in (partial(body), Called()):
+        with pytest.raises(
+            thb.errors.InvalidArgumentError, match=r"register it with activity\(name"
+        ):
+            worker.activity(nameless)
+        assert worker.activity(name=type(nameless).__name__)(nameless) is nameless
     worker.activity(unreadable)
     with pytest.raises(thb.errors.InvalidArgumentError, match="Import the name at the top"):
         worker.run()
@@ -73,6 +100,7 @@ def test_functions_that_can_not_be_activities_are_refused(worker: thb.Worker) ->
         ({"max_workers": 0}, "max_workers is a number, at least 1, not 0"),
         ({"shutdown_grace": -1}, "shutdown_grace"),
         ({"signals": [signal.SIGKILL]}, "can't shut the worker down"),
+        ({"max_workers": True}, "max_workers is a number, at least 1, not True"),
     ],
 )
 @pytest.mark.usefixtures("connected")
@@ -82,6 +110,24 @@ def test_an_invalid_option_of_run_is_refused(
     worker.activity(body)
     with pytest.raises(thb.errors.InvalidArgumentError, match=message):
         worker.run(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shutdown_grace": "5"}, "shutdown_grace is a number of seconds or a timedelta, not str"),
+        ({"signals": signal.SIGTERM}, "signals is a sequence, such as"),
+        ({"signals": ["SIGTERM"]}, "signals has numbers"),
+    ],
+)
+@pytest.mark.usefixtures("connected")
+def test_a_wrong_type_of_an_option_of_run_is_refused(
+    worker: thb.Worker, options: Any, message: str
+) -> None:
+    worker.activity(body)
+    with pytest.raises(TypeError, match=message):
+        worker.run(**options)
+    assert worker.next(0) is None  # it can still poll
 
 
 @pytest.mark.usefixtures("disconnected")
@@ -99,6 +145,12 @@ def test_a_worker_needs_activities_and_a_connection(worker: thb.Worker) -> None:
 def test_options_that_the_library_refuses_name_the_option() -> None:
     with pytest.raises(thb.errors.ConfigError, match="max_concurrent"):
         thb.Worker("queue", max_concurrent=-1).next(0)
+    with pytest.raises(thb.errors.ConfigError, match="max_concurrent"):
+        thb.Worker("queue", max_concurrent=0).next(0)
+    with pytest.raises(thb.errors.InvalidArgumentError, match="max_per_second can't be nan"):
+        thb.Worker("queue", max_per_second=float("nan")).next(0)
+    with pytest.raises(TypeError, match="build_id can't be b'1': a bytes isn't"):
+        thb.Worker("queue", build_id=b"1").next(0)  # type: ignore[arg-type]
     with pytest.raises(thb.errors.ConfigError, match="build_id must be given together"):
         thb.Worker("queue", deployment_name="name").next(0)
     with_types = thb.Worker("queue", activity_types=["other"])
@@ -155,6 +207,13 @@ def test_disconnecting_ends_run(connected: BlackHole, worker: thb.Worker) -> Non
             await serving
 
     asyncio.run(main())
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_worker_is_closed_after_a_disconnect(worker: thb.Worker) -> None:
+    with worker:
+        assert worker.next(0) is None
+        thb.disconnect(timeout=0.1)
 
 
 @pytest.mark.usefixtures("connected")

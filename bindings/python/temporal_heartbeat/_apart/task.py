@@ -84,7 +84,7 @@ def processes_of(function: Any) -> Optional[int]:
 
 def mark_registered(function: Any) -> None:
     """Notes that a `Worker` runs the function."""
-    with contextlib.suppress(AttributeError):  # of a method
+    with contextlib.suppress(AttributeError, TypeError):  # of a method
         setattr(function, _REGISTERED, True)
 
 

@@ -451,6 +451,38 @@ inline void append_utf8(std::string &text, std::uint32_t code) {
     byte(0xf0, 18, 0x07), byte(0x80, 12, 0x3f), byte(0x80, 6, 0x3f), byte(0x80, 0, 0x3f);
 }
 
+/* Returns the length of the character of UTF-8 at the front; 0 if there is none. */
+inline std::size_t utf8_length(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(at < text.size() ? text[at] : 0); };
+    const unsigned first = byte(0);
+    if (first < 0x80) return text.empty() ? 0 : 1;
+    const std::size_t length = first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
+    std::uint32_t code = length == 0 ? 0 : first & (0x7fU >> length);
+    for (std::size_t i = 1; i < length; ++i) {
+        if (byte(i) >> 6 != 2) return 0;
+        code = code << 6 | (byte(i) & 0x3fU);
+    }
+    static constexpr std::uint32_t least[] = {1, 0, 0x80, 0x800, 0x10000};
+    return code < least[length] || code > 0x10ffff || code >> 11 == 0x1b ? 0 : length;
+}
+/* Returns a text that is valid UTF-8: other bytes become U+FFFD. */
+inline std::string readable(std::string_view text) {
+    std::string valid;
+    while (!text.empty()) {
+        const std::size_t length = utf8_length(text);
+        if (length == 0) append_utf8(valid, 0xfffd);
+        else valid.append(text.substr(0, length));
+        text.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return valid;
+}
+/* The library reads at most 1 MiB of a failure, so the message of an exception is cut at this length. */
+inline constexpr std::size_t longest_what = 16 * 1024;
+inline std::string what_of(const std::exception &error) {
+    const std::string_view what(error.what());
+    return what.size() <= longest_what ? std::string(what) : std::string(what.substr(0, longest_what)) + "[...]";
+}
+
 /* Returns the text of a JSON string; nullopt for other JSON. */
 inline std::optional<std::string> unquoted(std::string_view json) {
     if (json.size() < 2 || json.front() != '"' || json.back() != '"') return std::nullopt;
@@ -621,9 +653,10 @@ private:
 class Failure {
 public:
     template <typename T, std::enable_if_t<std::is_convertible_v<const T &, std::string_view>, int> = 0>
-    Failure(const T &message)
-        : json_("{\"message\":" + detail::quoted(message) + '}'), members_{{"message", detail::quoted(message)}} {}
-    Failure(const std::exception &error) : Failure(error.what()) {}
+    Failure(const T &message) : json_("{}") {
+        add("message", detail::quoted(detail::readable(message)));
+    }
+    Failure(const std::exception &error) : Failure(detail::what_of(error)) {}
     /* The JSON of thb_fail. A PayloadCodec can't encode it, so that with a codec the call is THB_INVALID_ARGUMENT. */
     static Failure json(std::string_view json) {
         Failure failure("");
@@ -633,7 +666,7 @@ public:
     }
 
     /* A name that retry policies and workflows can match. */
-    Failure &type(std::string_view name) { return add("type", detail::quoted(name)); }
+    Failure &type(std::string_view name) { return add("type", detail::quoted(detail::readable(name))); }
     /* The activity isn't retried. */
     Failure &non_retryable() { return add("non_retryable", "true"); }
     /* Values for the workflow. They must be JSON. */
@@ -642,9 +675,11 @@ public:
     Failure &next_retry_delay(Timeout delay) { return add("next_retry_delay_ms", detail::digits(delay.count())); }
     /* Expected, so that workers and clients neither log nor count it as an error. */
     Failure &benign() { return add("category", "\"benign\""); }
-    Failure &stack_trace(std::string_view text) { return add("stack_trace", detail::quoted(text)); }
+    Failure &stack_trace(std::string_view text) {
+        return add("stack_trace", detail::quoted(detail::readable(text)));
+    }
     /* The language or program, for people. */
-    Failure &source(std::string_view text) { return add("source", detail::quoted(text)); }
+    Failure &source(std::string_view text) { return add("source", detail::quoted(detail::readable(text))); }
     Failure &cause(const Failure &cause) {
         add("cause", cause.json_);
         members_.back().cause.push_back(cause);
@@ -667,7 +702,7 @@ private:
 
     static std::string text_of(const Value &value) { return {static_cast<const char *>(value.data()), value.size()}; }
     Failure &add(std::string_view name, std::string_view json) {
-        std::string member = ",";
+        std::string member = json_ == "{}" ? "" : ",";
         member.append(detail::quoted(name)).append(":").append(json);
         json_.insert(json_.size() - !json_.empty(), member);
         members_.push_back({name, std::string(json)});
@@ -2024,8 +2059,9 @@ private:
  *     worker.run(4).value();  // until shutdown
  *
  * What a function returns is the result: nothing, or what a Value is made of. A function that has ended the activity
- * itself should return nothing. An exception fails the attempt, so that the server retries it. Cancelled (of track) ends
- * it as cancelled if that was requested. Other workers get the activities of other types.
+ * itself should return nothing. An exception fails the attempt, so that the server retries it. To prevent that, the
+ * function fails the activity itself: task.activity().fail(Failure("why").non_retryable()). Cancelled (of track) ends
+ * the activity as cancelled if that was requested. Other workers get the activities of other types.
  */
 class Worker {
 public:
@@ -2033,10 +2069,11 @@ public:
     explicit Worker(std::string_view task_queue, std::string_view options = {})
         : options_(detail::with_member(options, "\"task_queue\": " + detail::quoted(task_queue))) {}
 
-    /* Sets what to do for an activity type: a function that takes a Task &. Call it before run. */
+    /* Sets what to do for an activity type: a function that takes a Task &. Call it before run, once for each type; run
+     * returns THB_INVALID_ARGUMENT otherwise. */
     template <typename Function>
     Worker &on(std::string_view activity_type, Function function) {
-        functions_[std::string(activity_type)] = [function = std::move(function)](Task &task) mutable -> Error {
+        auto run = [function = std::move(function)](Task &task) mutable -> Error {
             if constexpr (std::is_void_v<decltype(function(task))>) {
                 function(task);
                 return task.activity().complete().error();
@@ -2045,18 +2082,33 @@ public:
                 return task.activity().complete(Value(result)).error();
             }
         };
+        const std::string type(activity_type);
+        if (has_run_) stop(Error(THB_INVALID_ARGUMENT, type + ": call on before run"));
+        else if (!functions_.emplace(type, std::move(run)).second)
+            stop(Error(THB_INVALID_ARGUMENT, type + ": the worker has two functions for this activity type"));
         return *this;
     }
 
-    /* Takes tasks, and runs them in this many threads, until shutdown. Needs a Client. Returns THB_OK after a shutdown,
-     * or an error of polling that a retry doesn't help. Tasks that run are finished first. */
+    /* Takes tasks, and runs them in this many threads, until shutdown. Needs a Client. A worker runs once. Returns
+     * THB_OK after a shutdown, or an error of polling that a retry doesn't help. Tasks that run are finished first.
+     * In a forked child it returns THB_FORKED: a function that forks should end the child with _exit or exec. */
     Result<void> run(unsigned threads = 1) {
         if (threads == 0) threads = 1;
-        if (Error error = open(threads)) return error;
+        if (has_run_.exchange(true))
+            return Error(THB_INVALID_ARGUMENT, "the worker runs already, or has run: make another one");
+        if (Error error = open(threads)) {
+            has_run_ = false;
+            return error;
+        }
+        const pid_t process = ::getpid();
         std::vector<std::thread> others;
-        for (unsigned i = 1; i < threads; ++i) others.emplace_back([this] { take_tasks(); });
-        take_tasks();
-        for (std::thread &other : others) other.join();
+        start(threads - 1, others);
+        take_tasks(process);
+        const bool is_child = ::getpid() != process;
+        for (std::thread &other : others) {
+            if (is_child) other.detach();  // it doesn't exist in the child
+            else other.join();
+        }
         thb_worker_close(handle_, detail::milliseconds(destructor_timeout), nullptr);
         return error_;
     }
@@ -2075,6 +2127,7 @@ private:
         if (detail::find_member(json, "max_concurrent") == std::string::npos)
             json = detail::with_member(json, "\"max_concurrent\": " + std::to_string(threads));
         thb_worker_t worker = 0;
+        if (error_) return error_;
         if (functions_.empty()) return Error(THB_INVALID_ARGUMENT, "the worker has no functions: call on first");
         if (Error error = detail::call(thb_worker_open, std::string_view(json), &worker)) return error;
         handle_ = worker;
@@ -2082,18 +2135,44 @@ private:
         return {};
     }
 
-    void take_tasks() {
+    /* Makes run return this error, unless it returns another one. */
+    void stop(const Error &error) {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (!error_) error_ = error;
+        }
+        if (handle_ != 0) shutdown();
+    }
+
+    void start(unsigned count, std::vector<std::thread> &threads) {
+        const auto start_all = [&] {
+            while (threads.size() < count) threads.emplace_back([this, process = ::getpid()] { take_tasks(process); });
+        };
+#ifdef __cpp_exceptions
+        try {
+            start_all();
+        } catch (const std::exception &exception) {  // the threads that were started end too
+            stop(Error(THB_LOCAL_LIMIT, "the system allows only " + std::to_string(threads.size() + 1) + " of " +
+                                            std::to_string(count + 1) + " threads: " + exception.what()));
+        }
+#else
+        start_all();
+#endif
+    }
+
+    void take_tasks(pid_t process) {
         for (;;) {
             thb_task_t *taken = nullptr;
             const Error error = detail::call(thb_worker_next, thb_worker_t(handle_), THB_FOREVER, &taken);
-            if (error.status() == THB_ENDED || error.status() == THB_INVALID_HANDLE) return;
-            if (error) {
-                const std::lock_guard<std::mutex> lock(mutex_);
-                if (!error_) error_ = error;
-                shutdown();
-            } else if (taken != nullptr) {
-                run_task(taken);
+            if (error.status() == THB_ENDED) return;
+            if (error.status() == THB_INVALID_HANDLE)
+                return stop(Error(THB_NOT_CONNECTED, "the client was disconnected, which closed the worker"));
+            if (::getpid() != process) {
+                error_ = error;  // without the lock, which a thread of the parent may have held
+                return;
             }
+            if (error) stop(error);
+            else if (taken != nullptr) run_task(taken);
         }
     }
 
@@ -2101,8 +2180,11 @@ private:
         Result<Task> task = Task::take(taken);
         if (!task) return;
         const std::optional<Failure> failure = run_function(*task);
+        if (!failure) return;
+        const Result<void> failed = task->activity().fail(*failure);
         // If the server can't be reached, the attempt times out there, and is retried.
-        if (failure) static_cast<void>(task->activity().fail(*failure));
+        if (failed.status() == THB_INVALID_ARGUMENT || failed.status() == THB_TOO_LARGE)
+            static_cast<void>(task->activity().fail(Failure(failed.error())));
     }
 
     /* Runs the function of a task. Returns why the attempt fails, if it does. */
@@ -2135,7 +2217,7 @@ private:
     std::string options_;
     std::map<std::string, std::function<Error(Task &)>> functions_;
     std::atomic<thb_worker_t> handle_{0};
-    std::atomic<bool> is_shut_down_{false};
+    std::atomic<bool> is_shut_down_{false}, has_run_{false};
     std::mutex mutex_;
     Error error_;
 };

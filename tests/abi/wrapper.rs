@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
     built::{Program, build_dir, instrumented, output, repetitions, root, sanitized},
-    fake::{Answer, Fake},
+    fake::{Answer, Fake, field, task},
     programs::answering_by_token,
 };
 
@@ -96,6 +96,34 @@ fn wrapper_takes_results_as_callbacks_futures_and_in_coroutines() {
         let (calls, children) = if instrumented() { (200, 0) } else { (calls, 20) };
         let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
         program.argument(&calls.to_string()).argument(&children.to_string()).run();
+    }
+}
+
+#[test]
+fn wrapper_ends_each_task_of_a_worker_whatever_its_function_does() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "PollActivityTaskQueue" => task(call.nth, 60),
+        _ => Answer::ok(),
+    });
+    let program = Program::new("worker.cpp").variable("TEMPORAL_ADDRESS", fake.address.to_string());
+    // AddressSanitizer may hang in the child of a process with threads.
+    program.argument(if sanitized() { "" } else { "forks" }).run();
+
+    let (failed, completed) =
+        (fake.calls("RespondActivityTaskFailed"), fake.calls("RespondActivityTaskCompleted"));
+    for number in 0..12 {
+        let token = [b"\x1a\x01r\x28\x01", &field(6, number.to_string().as_bytes())[..]].concat();
+        assert!(failed.iter().chain(&completed).any(|call| call.has(&token)), "{number}");
+    }
+    for text in [
+        "not UTF-8: \u{fffd}",
+        "[...]",
+        "isn't a std::exception",
+        "an error",
+        "isn't valid UTF-8",
+        "isn't valid JSON",
+    ] {
+        assert!(failed.iter().any(|call| call.has(text.as_bytes())), "{text}");
     }
 }
 

@@ -7,6 +7,8 @@ module TemporalHeartbeat
   # An open activity: the library sends its heartbeats in the background, even while Ruby's threads are busy. A token has at
   # most one. Opening never waits for the server. Any thread may call any method. Times are seconds.
   class Activity
+    # The errors of a block that fail the attempt. The others end the program, for example SystemExit.
+    ERRORS = [StandardError, ScriptError, SystemStackError].freeze
     WHILE_PAUSED = STOP_SIGNALS | SIGNALS[:PAUSED]
     ALL_SIGNALS = 0xffff_ffff
     # The longest wait in one call of the library, so that Ctrl-C soon ends the wait.
@@ -133,7 +135,7 @@ module TemporalHeartbeat
     # after CANCEL_REQUESTED, reports the cancellation. It is raised again.
     def run
       yield self
-    rescue StandardError => error
+    rescue *ERRORS => error
       report(error) if @fail_on_error
       raise
     ensure

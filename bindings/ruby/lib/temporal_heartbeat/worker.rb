@@ -35,7 +35,7 @@ module TemporalHeartbeat
       while (task = self.next)
         begin
           task.activity.run { yield task }
-        rescue StandardError => error
+        rescue *Activity::ERRORS => error
           warn("#{task.activity_type}: #{error.message}")
         end
       end

@@ -4,7 +4,7 @@ use std::{os::unix::process::ExitStatusExt, process::Output, time::Duration};
 
 use crate::{
     built::{Program, repetitions},
-    fake::{Answer, Fake},
+    fake::{Answer, Call, Fake, task},
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
@@ -57,9 +57,19 @@ fn end(program: Program) -> (Output, Duration) {
     (output, took)
 }
 
+/// Has tasks, except in the queue "idle", where polls wait. `silent` marks other requests that the server never answers.
+fn with_tasks(call: &Call, silent: &[u8]) -> Answer {
+    match call.method.as_str() {
+        "PollActivityTaskQueue" if call.has(b"idle") => Answer::Silence,
+        "PollActivityTaskQueue" => task(call.nth, 60),
+        _ if call.has(silent) => Answer::Silence,
+        _ => Answer::ok(),
+    }
+}
+
 #[test]
 fn process_ends_silently_in_any_way_and_sends_the_last_record_where_possible() {
-    let fake = Fake::start(|call| if call.has(b"silence") { Answer::Silence } else { Answer::ok() });
+    let fake = Fake::start(|call| with_tasks(call, b"silence"));
     let times = repetitions(6, 1000);
     let program = Program::new("exits.cpp");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
@@ -92,7 +102,7 @@ fn process_ends_silently_in_any_way_and_sends_the_last_record_where_possible() {
 
 #[test]
 fn silent_server_delays_the_exit_by_two_seconds() {
-    let fake = Fake::start(|call| if call.has(b"last") { Answer::Silence } else { Answer::ok() });
+    let fake = Fake::start(|call| with_tasks(call, b"last"));
     let program = Program::new("exits.cpp");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
     let (output, took) = end(program.argument("return").argument("\"last\""));
@@ -102,7 +112,7 @@ fn silent_server_delays_the_exit_by_two_seconds() {
 
 #[test]
 fn library_is_opened_used_and_closed_repeatedly() {
-    let fake = Fake::start(|_| Answer::ok());
+    let fake = Fake::start(|call| with_tasks(call, b"silence"));
     let times = repetitions(20, 1000);
     let program = Program::unlinked("reload.c");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());

@@ -105,7 +105,8 @@ fn wrapper_ends_each_task_of_a_worker_whatever_its_function_does() {
         "PollActivityTaskQueue" => task(call.nth, 60),
         _ => Answer::ok(),
     });
-    let program = Program::new("worker.cpp").variable("TEMPORAL_ADDRESS", fake.address.to_string());
+    let program = Program::built_with("worker.cpp", &["-O0"]);
+    let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
     // AddressSanitizer may hang in the child of a process with threads.
     program.argument(if sanitized() { "" } else { "forks" }).run();
 

@@ -1,5 +1,6 @@
 // Ends the process in the way that argv[1] names. When the end begins, argv[2] is recorded but not sent, some threads are in calls that the
-// server never answers, and others record continuously. Prints the time when the end begins on stdout, in nanoseconds of the monotonic clock.
+// server never answers, and others record continuously. Workers have a task that was taken, one that wasn't, and polls in progress. Prints
+// the time when the end begins on stdout, in nanoseconds of the monotonic clock.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,24 @@ static void open_as(const char *token, thb_activity_t *opened) {
     SUCCEEDS(thb_activity_open(token, strlen(token), options, strlen(options), opened, err));
 }
 
+static thb_worker_t open_worker(const char *worker_options) {
+    thb_worker_t worker = 0;
+    SUCCEEDS(thb_worker_open(worker_options, strlen(worker_options), &worker, err));
+    return worker;
+}
+
+// Opens a worker with a task that is taken and one that isn't, and one whose poll and caller wait for ever.
+static void open_workers() {
+    thb_task_t *task = nullptr;
+    SUCCEEDS(thb_worker_next(open_worker(R"({"task_queue":"busy","max_concurrent":2})"), 30000, &task, err));
+    CHECK(task != nullptr);
+    const thb_worker_t idle = open_worker(R"({"task_queue":"idle"})");
+    std::thread([idle] {
+        thb_task_t *none = nullptr;
+        thb_worker_next(idle, THB_FOREVER, &none, nullptr);
+    }).detach();
+}
+
 static void record(thb_activity_t where, const std::string &json) {
     CHECK(thb_activity_heartbeat(where, THB_ENCODING_JSON, json.data(), json.size(), nullptr, nullptr) == THB_OK);
 }
@@ -28,6 +47,7 @@ static void work() {
     SUCCEEDS(thb_connect(nullptr, 0, err));
     open_as("quiet", &activity);
     open_as("noisy", &noisy);
+    open_workers();
     // The first record is sent at once. The next one is due long after the end of this process.
     record(activity, "\"first\"");
     SUCCEEDS(thb_activity_flush(activity, 30000, err));

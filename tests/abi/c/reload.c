@@ -36,6 +36,8 @@ static void *use(const char *path, bool connected, bool disconnects) {
     FUNCTION(activity_heartbeat);
     FUNCTION(activity_flush);
     FUNCTION(activity_close);
+    FUNCTION(worker_open);
+    FUNCTION(worker_next);
     FUNCTION(disconnect);
     CHECK(connect(NULL, 0, NULL) == (connected ? THB_ALREADY_CONNECTED : THB_OK));
     CHECK(heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 30000, NULL, NULL) == THB_OK);
@@ -44,6 +46,13 @@ static void *use(const char *path, bool connected, bool disconnects) {
     CHECK(activity_heartbeat(activity, THB_ENCODING_JSON, "2", 1, NULL, NULL) == THB_OK);
     CHECK(activity_flush(activity, 30000, NULL) == THB_OK);
     CHECK(activity_close(activity, 30000, NULL) == THB_OK);
+    /* Nothing but a disconnect closes the worker and its task. */
+    thb_worker_t worker;
+    thb_task_t *task;
+    CHECK(worker_open("{\"task_queue\":\"q\",\"max_concurrent\":2}", 37, &worker, NULL) == THB_OK);
+    CHECK(worker_next(worker, 30000, &task, NULL) == THB_OK && task != NULL);
+    FUNCTION(task_free);
+    task_free(task);
     if (disconnects) CHECK(disconnect(30000, NULL) == THB_OK);
     CHECK(dlclose(library) == 0);
     return *(void **)&connect;

@@ -183,7 +183,8 @@ fn worker_takes_a_task_that_its_child_can_read_and_the_program_may_end_during_po
         _ => Answer::ok(),
     });
     let began = Instant::now();
-    connecting("worker.c", &fake).run();
+    // valgrind and AddressSanitizer report what threads of the parent hold as leaks of the child.
+    connecting("worker.c", &fake).argument(if instrumented() { "" } else { "forks" }).run();
     assert!(instrumented() || began.elapsed() < Duration::from_secs(10));
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 1);
 }

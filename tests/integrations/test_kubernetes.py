@@ -36,8 +36,8 @@ SOLVER = TESTS / "integrations" / "solver.sh"
 HEARTBEAT_TIMEOUT_MS = 10_000
 
 # The solver of a Job's image.
-SOLVER_OF_JOB = f"""#!/bin/bash
-exec {SOLVER} /data
+SOLVER_OF_JOB = """#!/bin/bash
+exec /app/items.sh /data
 """
 
 # The solver of an image that knows nothing of this project. It sees the processes of the pod.
@@ -79,7 +79,9 @@ class Cluster:
             (self.folder / name).write_text(text)
             (self.folder / name).chmod(0o755)
         self.image = Image(
-            {f"/app/{name}": self.folder / name for name in files} | {"/usr/local/bin/temporal-heartbeat": program()}
+            {f"/app/{name}": self.folder / name for name in files}
+            # A volume of the pod may hide the folder of this repository, for example one below /tmp.
+            | {"/app/items.sh": SOLVER, "/usr/local/bin/temporal-heartbeat": program()}
         )
 
     def documents(self, manifest: str, *attempts: Attempt) -> list[Manifest]:

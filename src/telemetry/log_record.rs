@@ -113,6 +113,8 @@ events! {
     PollingFailed = "polling_failed" Warn at most 5 then every 10 s,
     /// A poll has succeeded again after that.
     PollingWorks = "polling_works" Info at most 5 then every 10 s,
+    /// A worker takes no tasks, because all its slots are occupied.
+    SlotsOccupied = "slots_occupied" Info at most 5 then every 60 s,
     /// A worker failed an attempt as retryable before any work began.
     TaskHandedBack = "task_handed_back" Warn at most 20 then every 1 s,
     /// A message is near the server's size limit.

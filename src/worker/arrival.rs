@@ -31,6 +31,9 @@ const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to try to hand back a task. After that the server retries it when its heartbeat timeout has passed.
 const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The length of the list of types in the failure of a task of another type.
+const LONGEST_LIST: usize = 1000;
+
 /// Why a closed worker hands back a task.
 pub const CLOSED: &str = "the worker is shutting down";
 
@@ -110,9 +113,8 @@ impl Worker {
     fn refusal(&self, facts: &Facts) -> Option<String> {
         let (kind, types) = (&facts.activity_type, &self.options.activity_types);
         let is_run = types.is_empty() || types.contains(kind);
-        (!is_run).then(|| {
-            format!("no activity of type {kind} is run by this worker; it runs {}", types.join(", "))
-        })
+        (!is_run)
+            .then(|| format!("no activity of type {kind} is run by this worker; it runs {}", listed(types)))
     }
 
     async fn decoded(&self, values: Values) -> Result<(Details, Details)> {
@@ -159,5 +161,33 @@ impl Worker {
         let ending = self.client.encode_ending(Ending::Fail(report), Effort::Until(&deadline)).await?;
         let target = Target::Token(facts.token.clone());
         self.client.end(&target, &ending, false, &deadline, &Start::default()).await
+    }
+}
+
+/// Returns a text with the first types, and the number of the others.
+fn listed(types: &[String]) -> String {
+    let mut length = 0;
+    let shown = types.iter().take_while(|name| {
+        length += name.len();
+        length <= LONGEST_LIST
+    });
+    let shown: Vec<_> = shown.map(String::as_str).collect();
+    match types.len() - shown.len() {
+        _ if shown.is_empty() => "types whose names are too long to list".to_owned(),
+        0 => shown.join(", "),
+        others => format!("{} and {others} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_of_types_is_short() {
+        let types: Vec<_> = (0..200).map(|number| format!("type{number:03}")).collect();
+        assert_eq!(listed(&types[..3]), "type000, type001, type002");
+        assert!(listed(&types).ends_with(", type141 and 58 more"), "{}", listed(&types));
+        assert!(listed(&["x".repeat(1 << 20)]).len() < 100);
     }
 }

@@ -1,5 +1,7 @@
 //! Reads the options of a worker.
 
+use serde_json::value::RawValue;
+
 use crate::{
     activity::options::OpenOptions,
     model::{
@@ -80,8 +82,17 @@ impl WorkerOptions {
 
 fn activity_types(options: &mut Object<'_>) -> Result<Vec<String>> {
     let types = options.array("activity_types")?.unwrap_or_default();
-    let wrong = |_| Error::config(format!("{} must be an array of strings", options.at("activity_types")));
-    types.iter().map(|text| serde_json::from_str(text.get()).map_err(wrong)).collect()
+    let wrong = || {
+        Error::config(format!(
+            "{} must be an array of strings that aren't empty",
+            options.at("activity_types")
+        ))
+    };
+    let read = |text: &RawValue| {
+        let name: Option<String> = serde_json::from_str(text.get()).ok();
+        name.filter(|name| !name.is_empty()).ok_or_else(wrong)
+    };
+    types.into_iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -115,6 +126,8 @@ mod tests {
             ("{}", "options.task_queue"),
             (r#"{"task_queue":""}"#, "options.task_queue"),
             (r#"{"task_queue":"q","activity_types":"a"}"#, "options.activity_types"),
+            (r#"{"task_queue":"q","activity_types":["a",""]}"#, "options.activity_types"),
+            (r#"{"task_queue":"q","activity_types":[null]}"#, "options.activity_types"),
             (r#"{"task_queue":"q","max_concurrent":0}"#, "options.max_concurrent"),
             (r#"{"task_queue":"q","max_per_second":0}"#, "options.max_per_second"),
             (r#"{"task_queue":"q","build_id":"1"}"#, "options.deployment_name"),

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{Worker, options::WorkerOptions, task::Slot};
 use crate::{
     client::{backoff::Backoff, rpc_error::RpcError},
@@ -22,6 +24,8 @@ use crate::{
 
 /// The most polls of a worker at once. A worker starts with one. A task adds a poller, and a poll without a task ends one.
 const MAX_POLLERS: usize = 20;
+/// When all slots have been occupied for this time, the worker logs it: the program may keep tasks that have ended.
+const SLOTS_NOTICE_DELAY: Duration = Duration::from_secs(3);
 /// A server that waits for tasks holds a poll for longer than this. After a shorter one without a task follows a pause of this time.
 const SHORTEST_EMPTY_POLL: Duration = Duration::from_millis(500);
 /// The pauses after failed polls.
@@ -230,7 +234,7 @@ impl Worker {
     /// Waits for a slot and for the rate limit. `None`: the worker stops, or has no more tasks to take.
     async fn reserve(&self) -> Option<(Slot, Poll<'_>)> {
         self.check_remaining()?;
-        let permit = self.unless_stopped(self.slots.clone().acquire_owned()).await?.ok()?;
+        let permit = self.unless_stopped(self.acquire_slot()).await??;
         let (poll, wait) = {
             self.check_remaining()?;
             let mut polling = self.polling.lock();
@@ -241,6 +245,22 @@ impl Worker {
         };
         self.unless_stopped(tokio::time::sleep(wait)).await?;
         Some((Slot::new(permit), poll))
+    }
+
+    async fn acquire_slot(&self) -> Option<OwnedSemaphorePermit> {
+        let mut acquired = std::pin::pin!(self.slots.clone().acquire_owned());
+        if let Ok(permit) = tokio::time::timeout(SLOTS_NOTICE_DELAY, &mut acquired).await {
+            return permit.ok();
+        }
+        let fields = &[("task_queue", Value::Text(self.options.task_queue.as_str()))];
+        self.client.transport().telemetry().log.write(Event::SlotsOccupied, fields, || {
+            format!(
+                "all {} slots (max_concurrent) are occupied, so the worker takes no tasks; a slot is free when its task \
+                 is freed, and the activity is ended or closed",
+                self.options.max_concurrent
+            )
+        });
+        acquired.await.ok()
     }
 
     /// Stops the worker when it has taken its last task. `None`: this poller has nothing to do.

@@ -9,7 +9,7 @@ use std::{
 use temporal_heartbeat::{
     api::{
         activity,
-        rpc::Call as LibraryCall,
+        rpc::{self, Call as LibraryCall},
         worker::{self, Task},
     },
     model::{deadline::Timeout, status::Status},
@@ -130,6 +130,24 @@ fn slot_is_free_when_the_task_is_dropped_and_its_activity_is_closed() {
     let third = next(worker);
     done(activity::close(handle, LONG));
     done(activity::close(third.activity, LONG));
+    close(worker);
+}
+
+#[test]
+fn worker_without_a_free_slot_logs_what_frees_one() {
+    let _fake = polled(|call| task(call.nth, 0));
+    let worker = worker::open(br#"{"task_queue":"q","max_concurrent":1}"#).unwrap();
+    let kept = next(worker);
+    done(activity::complete(kept.activity, None, LONG));
+    let record = loop {
+        let record = rpc::next_log(LONG).unwrap().unwrap();
+        if record.contains("slots_occupied") {
+            break record;
+        }
+    };
+    assert!(record.contains("all 1 slots (max_concurrent) are occupied"), "{record}");
+    drop(kept);
+    complete(next(worker));
     close(worker);
 }
 

@@ -22,7 +22,8 @@ from python_worker.world import World
 from workers.conftest import SLOW
 from workers.ways import WAYS, command_of, running
 
-# Each lane is a task queue. The ends of its workers follow each other. More lanes overload the server.
+# Each lane is a task queue. The ends of its workers follow each other. More lanes overload the development server. It
+# then loses tasks itself: it stores that a task has started, and answers the poll with another task.
 LANES, ENDS = (4, 25) if SLOW else (3, 1)
 # Longer than a busy server needs for any task.
 SILENCE_LIMIT_S = 120.0

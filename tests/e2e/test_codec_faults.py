@@ -72,7 +72,8 @@ FAULTS = [
 def check_flush(held: Held, fault: Fault) -> str:
     """Returns the message of a flush during a fault."""
     with refused(fault.status, fault.message) as flushed:
-        held.handle.flush(timeout=300)
+        # Long enough for an answer, if there is one: such a flush ends with the error of the last try.
+        held.handle.flush(timeout=300 if fault.script is scripted_codec.hold else 1_500)
     info = held.handle.info()
     assert info["pending"], fault.what
     assert info["unencoded_ms"] > 0, fault.what

@@ -68,9 +68,10 @@ impl<S: Readiness> Waitable<S> {
     pub fn wait<T>(&self, deadline: &Deadline, mut take: impl FnMut(&mut S) -> Option<T>) -> Option<T> {
         let mut state = self.state.lock();
         loop {
+            let was_ready = state.is_ready();
             let taken = take(&mut state);
             let is_ready = state.is_ready();
-            if !is_ready && self.is_polled.load(Ordering::Acquire) {
+            if was_ready && !is_ready && self.is_polled.load(Ordering::Acquire) {
                 self.event.lower();
             }
             if taken.is_some() {

@@ -39,7 +39,8 @@ impl Kind {
     /// The slots of each kind. They are more than the limit, so that a slot isn't reused at once.
     pub const SLOTS: u32 = 2048;
 
-    /// Returns the slot of the object with this number, and which user of the slot, from 1, the object is.
+    /// Returns the slot of the object with this number, and which user of the slot, from 1, the object is. That is below
+    /// [`LAST_GENERATION`] for every number.
     pub fn slot_of(&self, number: u32) -> (u32, u32) {
         (self.first + number % Self::SLOTS, 1 + number / Self::SLOTS)
     }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::handle::{Handle, Kind, LAST_GENERATION, invalid};
+use super::handle::{Handle, Kind, invalid};
 use crate::{
     model::{
         error::{Error, Result},
@@ -52,7 +52,7 @@ impl<T> HandleTable<T> {
         }
         open.added = open.added.wrapping_add(1);
         let (index, generation) = self.kind.slot_of(open.added);
-        let number = Handle::new(index, generation.min(LAST_GENERATION), self.fork).number();
+        let number = Handle::new(index, generation, self.fork).number();
         open.objects.insert(number, object);
         self.count.store(open.objects.len(), Ordering::Release);
         Ok(number)

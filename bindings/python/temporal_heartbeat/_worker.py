@@ -564,10 +564,9 @@ def _called(function: Callable[..., Any]) -> Callable[..., Any]:
 def _types(activity_types: Optional[Sequence[str]]) -> Optional[Sequence[str]]:
     if activity_types is None:
         return None
-    types = [activity_types] if isinstance(activity_types, str) else activity_types
-    if types is not activity_types or not isinstance(types, Iterable):
+    if isinstance(activity_types, str) or not isinstance(activity_types, Iterable):
         raise TypeError(f"activity_types is a sequence of str, not {activity_types!r:.100}")
-    types = list(types)
+    types = list(activity_types)
     for name in types:
         if not isinstance(name, str) or not name:
             raise TypeError(f"an activity type is a str that isn't empty, not {name!r:.100}")

@@ -318,8 +318,7 @@ class Body:
             self._inner.cancel()
         watching = self._run._loop.create_task(self._cancel_on_signals(self._inner))
         await asyncio.wait([self._inner])
-        if os.getpid() != self._pid:
-            self._end_child(None if self._inner.cancelled() else self._inner.result()[1])
+        self._end_child(None if self._inner.cancelled() else self._inner.result()[1])
         watching.cancel()
         if self._inner.cancelled():
             result, exception = None, asyncio.CancelledError()

@@ -42,7 +42,7 @@ def cluster(server: Server) -> Iterator[LocalCluster]:
         for name, value in environment(server).items():  # each worker has the package, and finds the server
             patch.setenv(name, value)
         with (
-            LocalCluster(n_workers=3, threads_per_worker=2, dashboard_address=None) as running,
+            LocalCluster(n_workers=3, threads_per_worker=2, dashboard_address="127.0.0.1:0") as running,
             example_worker(server, running, QUEUE),
         ):
             yield running
@@ -149,7 +149,7 @@ def watched_cluster(server: Server, queue: str, workers: int, host: str | None =
         for name, value in environment(server).items():
             patch.setenv(name, value)
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=None, host=host) as running,
+            LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address="127.0.0.1:0", host=host) as running,
             example_worker(server, running, queue),
         ):
             yield running

@@ -38,7 +38,7 @@ async def simulate(steps: int, folder: str) -> int:  # the program ends it, with
 
 
 def wait_for(job: "subprocess.Popen[str]", token: bytes) -> None:
-    last: deque[str] = deque(maxlen=20)
+    last: deque[str] = deque(maxlen=40)  # Open MPI prints up to 30 lines after the cause
     for line in job.stderr or ():
         sys.stderr.write(line)
         last.append(line)

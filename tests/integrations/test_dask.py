@@ -35,6 +35,9 @@ QUEUE = "dask-tests"
 # The scheduler notices between once and twice this time that a worker is silent. Its own limit is five minutes.
 WORKER_TTL = "10s"
 
+# A free port: several clusters would share the default one.
+DASHBOARD = "127.0.0.1:0"
+
 
 @pytest.fixture(scope="module")
 def cluster(server: Server) -> Iterator[LocalCluster]:
@@ -42,7 +45,7 @@ def cluster(server: Server) -> Iterator[LocalCluster]:
         for name, value in environment(server).items():  # each worker has the package, and finds the server
             patch.setenv(name, value)
         with (
-            LocalCluster(n_workers=3, threads_per_worker=2, dashboard_address="127.0.0.1:0") as running,
+            LocalCluster(n_workers=3, threads_per_worker=2, dashboard_address=DASHBOARD) as running,
             example_worker(server, running, QUEUE),
         ):
             yield running
@@ -149,7 +152,7 @@ def watched_cluster(server: Server, queue: str, workers: int, host: str | None =
         for name, value in environment(server).items():
             patch.setenv(name, value)
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address="127.0.0.1:0", host=host) as running,
+            LocalCluster(n_workers=workers, threads_per_worker=2, dashboard_address=DASHBOARD, host=host) as running,
             example_worker(server, running, queue),
         ):
             yield running

@@ -30,15 +30,19 @@ _numbers = itertools.count()
 
 
 class Network(AbstractContextManager["Network"]):
-    """A network namespace, linked to this machine by a veth pair. `addresses` are this machine's ends of the link."""
+    """A network namespace, linked to this machine by a veth pair.
+
+    `addresses` are this machine's ends of the link. `client` is the end in the namespace.
+    """
 
     def __init__(self, addresses: int = 1) -> None:
         number = next(_numbers)
-        subnet = _BASE + (os.getpid() * 4 + number) % _NETWORKS * 8
+        self._slot = (os.getpid() * 4 + number) % _NETWORKS
+        subnet = _BASE + self._slot * 8
         self.name = f"thb{os.getpid()}-{number}"
         self._link = f"thb{os.getpid()}h{number}"
         self._inner = f"thb{os.getpid()}c{number}"
-        self._client, self._host, *self.addresses = (_address(subnet + host) for host in range(1, addresses + 3))
+        self.client, self._host, *self.addresses = (_address(subnet + host) for host in range(1, addresses + 3))
 
     def __enter__(self) -> "Network":
         requires(_IP, "iproute2")
@@ -65,7 +69,7 @@ class Network(AbstractContextManager["Network"]):
         for address in self.addresses:
             _ip("address", "add", address, "dev", self._link)
         _ip("link", "set", self._link, "up")
-        _ip("-n", self.name, "address", "add", f"{self._client}/{_PREFIX_LENGTH}", "dev", self._inner)
+        _ip("-n", self.name, "address", "add", f"{self.client}/{_PREFIX_LENGTH}", "dev", self._inner)
         for device in ("lo", self._inner):
             _ip("-n", self.name, "link", "set", device, "up")
         # The namespace keeps sending to a silent address, because no failed ARP request reports it as unreachable.
@@ -77,6 +81,21 @@ class Network(AbstractContextManager["Network"]):
     def inside(self) -> tuple[str, ...]:
         """Returns the command prefix that runs a command in the namespace."""
         return (_IP, "netns", "exec", self.name)
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """Like `inside`, but leaves the mounts as they are. `ip netns exec` replaces /sys, and its control groups."""
+        return ("nsenter", f"--net=/run/netns/{self.name}")
+
+    def forward(self) -> str:
+        """Connects a subnet of 256 further addresses with this machine. The namespace must forward them. Returns it."""
+        subnet = f"10.{64 + self._slot // 256}.{self._slot % 256}.0/24"
+        _ip("route", "add", subnet, "via", self.client, "dev", self._link)
+        self._route_back()
+        return subnet
+
+    def _route_back(self) -> None:
+        _ip("-n", self.name, "route", "add", "default", "via", self._host, "dev", self._inner)
 
     def silence(self, address: str) -> None:
         """Drops every packet to one of this machine's addresses, as a dead link does: no RST, no ICMP message.
@@ -94,6 +113,11 @@ class Network(AbstractContextManager["Network"]):
     def disconnect(self) -> None:
         """Takes the namespace's end of the link down. Processes on this machine still reach its addresses."""
         _ip("-n", self.name, "link", "set", self._inner, "down")
+
+    def reconnect(self) -> None:
+        """Ends `disconnect` in a namespace that forwards."""
+        _ip("-n", self.name, "link", "set", self._inner, "up")
+        self._route_back()
 
 
 def mount_namespace() -> tuple[str, ...]:

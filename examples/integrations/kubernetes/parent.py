@@ -1,8 +1,8 @@
-"""A worker whose activity runs as a Kubernetes Job. For each attempt it creates the Job of job.yaml, and a Secret.
+"""A worker whose activity runs as a Kubernetes Job. For each attempt it creates the Secret and the Job of a manifest.
 
     parent.py TASK_QUEUE MANIFEST
 
-The service account of the worker needs the permission to create Jobs and Secrets.
+MANIFEST is job.yaml, or sidecar.yaml. `kubectl` needs the permission to create Jobs and Secrets.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,25 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+Resource = dict[str, Any]
 
-async def create(resource: dict[str, Any]) -> dict[str, Any]:
+
+async def create_job(secret: Resource, job: Resource, tokens: Mapping[str, bytes]) -> None:
+    """Creates a Job, and a Secret with the task tokens of its attempts by their keys."""
+    # Each attempt has another token. Its digest is a label of DNS; the ids of activities may contain other characters.
+    name = f"solver-{sha256(b''.join(tokens.values())).hexdigest()[:20]}"
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    job["metadata"]["name"] = secret["metadata"]["name"] = volumes[0]["secret"]["secretName"] = name
+    secret["stringData"] = {key: b64encode(token).decode() for key, token in tokens.items()}
+    # The pod waits for the Secret. Kubernetes deletes the Secret together with the Job that owns it.
+    owner = (await create(job))["metadata"]
+    secret["metadata"]["ownerReferences"] = [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": owner["name"], "uid": owner["uid"]}
+    ]
+    await create(secret)
+
+
+async def create(resource: Resource) -> Resource:
     """Creates a resource, and returns it as the server has completed it."""
     command = ["kubectl", "create", "--filename=-", "--output=json"]
     pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
@@ -29,7 +47,7 @@ async def create(resource: dict[str, Any]) -> dict[str, Any]:
     output, errors = await kubectl.communicate(json.dumps(resource).encode())
     if kubectl.returncode != 0:
         raise RuntimeError(errors.decode())  # fails the attempt, which is retried
-    created: dict[str, Any] = json.loads(output)
+    created: Resource = json.loads(output)
     return created
 
 
@@ -37,19 +55,9 @@ async def create(resource: dict[str, Any]) -> dict[str, Any]:
 async def solve(items: int) -> int:  # the type of the result: the exit code
     info = activity.info()
     secret, job = yaml.safe_load_all(manifest.read_text())
-    # Each attempt has another token. Its digest is a label of DNS; the ids of activities may contain other characters.
-    name = f"solver-{sha256(info.task_token).hexdigest()[:20]}"
     job["metadata"]["annotations"] = {"activity": info.activity_id, "attempt": str(info.attempt)}
-    pod = job["spec"]["template"]["spec"]
-    job["metadata"]["name"] = secret["metadata"]["name"] = pod["volumes"][0]["secret"]["secretName"] = name
-    pod["containers"][0]["args"] = ["./solver.sh", str(items)]
-    secret["stringData"]["token"] = b64encode(info.task_token).decode()
-    # The pod waits for the Secret. Kubernetes deletes the Secret together with the Job that owns it.
-    owner = (await create(job))["metadata"]
-    secret["metadata"]["ownerReferences"] = [
-        {"apiVersion": "batch/v1", "kind": "Job", "name": owner["name"], "uid": owner["uid"]}
-    ]
-    await create(secret)
+    job["spec"]["template"]["spec"]["containers"][0]["args"] = [str(items)]
+    await create_job(secret, job, {"token": info.task_token})
     activity.raise_complete_async()
 
 

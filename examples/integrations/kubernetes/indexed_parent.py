@@ -1,0 +1,59 @@
+"""A worker whose activities run as the indices of Kubernetes Jobs.
+
+    indexed_parent.py TASK_QUEUE MANIFEST
+
+It collects the attempts that start within two seconds, and creates one Job for all of them. MANIFEST is
+indexed_job.yaml. `kubectl` needs the permission to create Jobs and Secrets.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import yaml
+from parent import create_job
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+tokens: list[bytes] = []  # of the attempts that have no Job yet
+has_tokens = asyncio.Event()
+
+
+@activity.defn
+async def solve() -> int:  # the type of the result: the exit code
+    tokens.append(activity.info().task_token)
+    has_tokens.set()
+    activity.raise_complete_async()
+
+
+async def create_jobs(manifest: Path) -> None:
+    while True:
+        await has_tokens.wait()
+        await asyncio.sleep(2)
+        has_tokens.clear()
+        collected = {str(index): tokens.pop() for index in range(len(tokens))}
+        try:
+            secret, job = yaml.safe_load_all(manifest.read_text())
+            job["spec"]["completions"] = job["spec"]["parallelism"] = len(collected)
+            await create_job(secret, job, collected)
+        except Exception as error:  # the attempts time out, and the server retries them
+            print(error, file=sys.stderr)
+
+
+async def main(task_queue: str, manifest: Path) -> None:
+    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"))
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    creating = asyncio.create_task(create_jobs(manifest))
+    async with Worker(client, task_queue=task_queue, activities=[solve]):
+        await terminated.wait()
+    creating.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can abort the exit of an interpreter

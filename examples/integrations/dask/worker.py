@@ -102,7 +102,9 @@ def dask() -> Client:
 
 
 async def main() -> None:
-    client = await temporal.Client.connect(**ClientConfig.load_client_connect_config())
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    client = await temporal.Client.connect(**config)
     task_queue = os.environ.get("TASK_QUEUE", "dask")
     with Client(os.environ["DASK_SCHEDULER_ADDRESS"]):
         await temporal_worker.Worker(client, task_queue=task_queue, activities=[process]).run()

@@ -16,6 +16,7 @@ import yaml
 from parent import create_job
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 tokens: list[bytes] = []  # of the attempts that have no Job yet
@@ -44,7 +45,9 @@ async def create_jobs(manifest: Path) -> None:
 
 
 async def main(task_queue: str, manifest: Path) -> None:
-    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"))
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    client = await Client.connect(**config)
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     creating = asyncio.create_task(create_jobs(manifest))

@@ -51,7 +51,9 @@ def wait_for(job: "subprocess.Popen[str]", token: bytes) -> None:
 
 async def main() -> None:
     thb.connect()
-    client = await Client.connect(**ClientConfig.load_client_connect_config())
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    client = await Client.connect(**config)
     await Worker(client, task_queue=os.environ.get("TASK_QUEUE", "simulations"), activities=[simulate]).run()
 
 

@@ -129,7 +129,9 @@ def answers(body: ray.actor.ActorHandle) -> bool:
 async def main() -> None:
     thb.connect()
     ray.init(namespace=NAMESPACE)
-    client = await Client.connect(**ClientConfig.load_client_connect_config())
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    client = await Client.connect(**config)
     await Worker(client, task_queue=os.environ.get("TASK_QUEUE", "ray"), activities=[process]).run()
 
 

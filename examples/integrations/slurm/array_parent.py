@@ -18,6 +18,7 @@ from pathlib import Path
 from temporal_heartbeat import handoff
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 waiting: "list[activity.Info]" = []  # attempts without a job
@@ -54,7 +55,9 @@ async def submit(attempts: "list[activity.Info]", folder: Path, command: Sequenc
 
 
 async def main(task_queue: str, folder: Path, command: Sequence[str]) -> None:
-    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"))
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    client = await Client.connect(**config)
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     submitting = asyncio.create_task(submit_arrays(folder, command))

@@ -18,6 +18,7 @@ import temporal_heartbeat as thb
 from temporal_heartbeat import handoff
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 
@@ -82,7 +83,9 @@ async def solve(items: int) -> int:  # the type of the job's result
 
 
 async def main(task_queue: str) -> None:
-    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"))
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    client = await Client.connect(**config)
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     async with Worker(client, task_queue=task_queue, activities=[solve]):

@@ -84,11 +84,14 @@ class Network(AbstractContextManager["Network"]):
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """Like `inside`, but leaves the mounts as they are. `ip netns exec` replaces /sys, and its control groups."""
+        """Returns a command prefix like `inside`, which keeps all mounts, so the control groups in /sys are visible."""
         return ("nsenter", f"--net=/run/netns/{self.name}")
 
     def forward(self) -> str:
-        """Connects a subnet of 256 further addresses with this machine. The namespace must forward them. Returns it."""
+        """Routes a subnet of 256 further addresses to the namespace, and returns it.
+
+        The namespace must forward packets between this subnet and its end of the link.
+        """
         subnet = f"10.{64 + self._slot // 256}.{self._slot % 256}.0/24"
         _ip("route", "add", subnet, "via", self.client, "dev", self._link)
         self._route_back()

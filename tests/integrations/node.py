@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.network import Network
 from harness.paths import TESTS
-from harness.polling import wait_until
+from harness.polling import WAIT_LIMIT_S, wait_until
 from harness.program import is_alive
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -110,7 +110,7 @@ class Node:
         [process_1] = self._processes()
         enter = ["nsenter", f"--target={process_1}", "--mount"]
         kill = ["ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container]
-        subprocess.run([*enter, *kill], check=True)
+        subprocess.run([*enter, *kill], check=True, timeout=WAIT_LIMIT_S)
 
     def _processes(self) -> list[int]:
         """Returns process 1 of the node, unless it has ended."""

@@ -13,7 +13,11 @@ mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 
 containerd --config containerd.toml >>containerd.log 2>&1 &
-until ctr version >/dev/null 2>&1; do sleep 0.1; done
+containerd=$!
+until ctr version >/dev/null 2>&1; do
+    kill -0 "$containerd" # else it has ended
+    sleep 0.1
+done
 for image in "$1"/*; do
     ctr --namespace k8s.io images import "$image" >>containerd.log
 done

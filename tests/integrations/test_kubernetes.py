@@ -164,26 +164,32 @@ def killed(pod: Pod) -> Iterator[None]:
 def failed_node(pod: Pod) -> Iterator[None]:
     node = pod.node
     node.fail()
-    yield
-    node.start()
-    pod.cluster.wait_for_node(node)
+    try:
+        yield
+    finally:
+        node.start()
+        pod.cluster.wait_for_node(node)
 
 
 @contextmanager
 def cut_node(pod: Pod) -> Iterator[None]:
     node = pod.node
     node.network.disconnect()
-    yield
-    node.network.reconnect()
-    pod.cluster.wait_for_node(node)
+    try:
+        yield
+    finally:
+        node.network.reconnect()
+        pod.cluster.wait_for_node(node)
 
 
 @contextmanager
 def drained_node(pod: Pod) -> Iterator[None]:
-    node = pod.node
-    pod.cluster.kubectl("drain", node.name, "--delete-emptydir-data", "--force")
-    yield
-    pod.cluster.kubectl("uncordon", node.name)
+    node = pod.node.name
+    try:
+        pod.cluster.kubectl("drain", node, "--delete-emptydir-data", "--force")
+        yield
+    finally:
+        pod.cluster.kubectl("uncordon", node)
 
 
 @contextmanager
@@ -191,9 +197,11 @@ def preempted(pod: Pod) -> Iterator[None]:
     """Creates a pod of a higher priority that needs the whole node."""
     node = pod.node.name
     cpus = pod.cluster.kubectl("get", f"node/{node}", "--output=jsonpath={.status.allocatable.cpu}")
-    pod.cluster.kubectl("apply", "--filename=-", stdin=URGENT.format(node=node, cpus=cpus))
-    yield
-    pod.cluster.kubectl("delete", "pod", "urgent", "--grace-period=1")
+    try:
+        pod.cluster.kubectl("apply", "--filename=-", stdin=URGENT.format(node=node, cpus=cpus))
+        yield
+    finally:
+        pod.cluster.kubectl("delete", "pod", "urgent", "--grace-period=1", "--ignore-not-found")
 
 
 URGENT = """

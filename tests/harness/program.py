@@ -159,6 +159,14 @@ class Exec(Protocol):
     ) -> Program: ...
 
 
+def parent_of(pid: int) -> int:
+    """Returns the parent of a process, or 0 if the process has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
 def is_alive(pid: int) -> bool:
     """Returns whether the process runs. A zombie doesn't count."""
     try:

@@ -36,7 +36,7 @@ class Service(AbstractContextManager["Service"]):
             case "control-group":
                 _send(signal.SIGTERM, processes)
             case "container":
-                os.kill(_children(worker)[0], signal.SIGTERM)  # `worker` is the launcher
+                os.kill(children_of(worker)[0], signal.SIGTERM)  # `worker` is the launcher
             case "Ctrl-C":
                 os.killpg(worker, signal.SIGINT)
             case _:
@@ -68,10 +68,10 @@ def _send(number: signal.Signals, processes: Iterable[int]) -> None:
 
 
 def _tree(pid: int) -> set[int]:
-    return {pid}.union(*map(_tree, _children(pid)))
+    return {pid}.union(*map(_tree, children_of(pid)))
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     found: list[int] = []
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):

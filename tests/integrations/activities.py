@@ -1,24 +1,28 @@
 """The worker of an example, and the activities that it runs."""
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
-from temporalio.client import ActivityFailureError, ActivityHandle
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import ActivityExecutionDescription, ActivityFailureError, ActivityHandle
 
 from harness.languages import library_environment
 from harness.paths import ROOT, VENV_BIN
 from harness.server import Server, find_program
 from harness.worker import ActivityOptions, SdkWorker
+from integrations.journal import Journal
 
 EXAMPLES = ROOT / "examples" / "integrations"
 
-# An attempt that dies with its machine is noticed after this time.
-HEARTBEAT_TIMEOUT_MS = 5_000
+# The server notices after 5 s that an attempt has died with its machine.
+OPTIONS = ActivityOptions(heartbeat_timeout_ms=5_000, start_to_close_ms=600_000)
 RESULT_LIMIT_S = 240.0
 
 
@@ -37,20 +41,22 @@ class ExampleWorker(AbstractContextManager["ExampleWorker"]):
         self._process = subprocess.Popen(command, env=environment(server) | dict(variables), start_new_session=True)
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # also what it has started, such as mpirun
         self._process.wait()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
 
 class EngineActivity:
     """A standalone activity of an example's worker."""
 
-    def __init__(self, sdk_worker: SdkWorker, activity_type: str, queue: str, arguments: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        sdk_worker: SdkWorker,
+        activity_type: str,
+        queue: str,
+        arguments: Sequence[Any] = (),
+        options: ActivityOptions = OPTIONS,
+    ) -> None:
         self._sdk_worker = sdk_worker
-        options = ActivityOptions(heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS, start_to_close_ms=600_000)
         self._handle: ActivityHandle[Any] = sdk_worker.run(
             sdk_worker.client.start_activity(
                 activity_type,
@@ -63,18 +69,24 @@ class EngineActivity:
 
     def details(self) -> list[Any]:
         """Returns what the server has recorded."""
-        description = self._sdk_worker.run(self._handle.describe(include_heartbeat_details=True))
+        description = self._describe()
         details = self._sdk_worker.run(description.heartbeat_details())
         return list(details or [])
 
     def attempt(self) -> int:
-        return self._sdk_worker.run(self._handle.describe()).attempt
+        return self._describe().attempt
 
-    def last_failure(self) -> str:
-        """Returns the message and the stack trace of the last attempt that failed."""
-        description = self._sdk_worker.run(self._handle.describe(include_last_failure=True))
-        failure = description.raw_info.last_failure
-        return f"{failure.message}\n{failure.stack_trace}"
+    def last_heartbeat_ns(self) -> int:
+        """Returns the time of the last heartbeat that the server has recorded, since 1970."""
+        return int(self._describe().raw_info.last_heartbeat_time.ToNanoseconds())
+
+    def last_failure(self) -> Failure:
+        """Returns the failure of the last attempt that failed."""
+        return self._describe().raw_info.last_failure
+
+    def _describe(self) -> ActivityExecutionDescription:
+        described = self._handle.describe(include_heartbeat_details=True, include_last_failure=True)
+        return self._sdk_worker.run(described)
 
     def cancel(self) -> None:
         self._sdk_worker.run(self._handle.cancel())
@@ -95,3 +107,22 @@ class EngineActivity:
         except ActivityFailureError as error:
             return error.cause
         raise AssertionError("the activity was completed")
+
+
+class ItemsActivity(EngineActivity):
+    """An activity of the example of Ray or Dask, whose bodies work on items and write into a folder."""
+
+    def __init__(self, sdk_worker: SdkWorker, queue: str, folder: Path, items: int) -> None:
+        super().__init__(sdk_worker, "process", queue, [items, str(folder)])
+        self.items = items
+        self.journal = Journal(folder / "journal")
+        self._bodies = folder / "bodies"
+
+    def body(self, number: int = 1) -> int:
+        """Returns the process of the body whose items have this number in the journal."""
+        lines = map(str.split, self._bodies.read_text().splitlines())
+        return next(int(pid) for found, pid in lines if int(found) == number)
+
+    def recorded_items(self) -> range:
+        details = self.details()
+        return range(details[0] + 1 if details else 0)

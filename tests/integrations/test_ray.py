@@ -15,12 +15,13 @@ from ray.cluster_utils import Cluster
 from temporalio.exceptions import CancelledError
 
 from harness.polling import wait_until
-from harness.program import is_alive
+from harness.program import is_alive, parent_of
 from harness.server import Server
+from harness.service import children_of
 from harness.worker import SdkWorker
-from integrations.activities import EngineActivity, ExampleWorker, environment
+from integrations.activities import ExampleWorker, ItemsActivity, environment
 from integrations.journal import LIMIT_S, Journal
-from integrations.kills import KILLS, Kills
+from integrations.kills import KILLS, Kill, Kills
 from integrations.reader import read
 
 ITEMS = range(30)
@@ -59,10 +60,10 @@ class TwoNodes:
 
     def kill_node(self, pid: int) -> None:
         """Kills the node on which a process runs: all of its processes at once, like a power failure."""
-        daemon = parent(pid)
+        daemon = parent_of(pid)
         [node] = [each for each in self._nodes if daemon in pids(each)]
         self._nodes.remove(node)
-        processes = [*pids(node), *children(daemon)]
+        processes = [*pids(node), *children_of(daemon)]
         for each in processes:
             os.kill(each, signal.SIGKILL)
 
@@ -72,15 +73,6 @@ class TwoNodes:
 
 def pids(node: Any) -> list[int]:
     return [info.process.pid for infos in node.all_processes.values() for info in infos if info.process.poll() is None]
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-
-
-def children(pid: int) -> list[int]:
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for each in lists for child in each.read_text().split()]
 
 
 @contextmanager
@@ -102,38 +94,22 @@ def cluster(server: Server) -> Iterator[TwoNodes]:
         yield running
 
 
-class Job:
-    def __init__(self, sdk_worker: SdkWorker, folder: Path, items: int = len(ITEMS), queue: str = QUEUE) -> None:
-        self.items = items
-        self.journal = Journal(folder / "journal")
-        self._bodies = folder / "bodies"
-        self.activity = EngineActivity(sdk_worker, "process", queue, [items, str(folder)])
-
-    def body(self, attempt: int) -> int:
-        """Returns the process of the body."""
-        found = [line.split()[1] for line in self._bodies.read_text().splitlines() if line.startswith(f"{attempt} ")]
-        return int(found[0])
-
-    def tasks_elsewhere(self) -> list[int]:
-        """Returns processes that run a task on another node than that of the body."""
-        lines = self.journal.lines()
-        return [line.pid for line in lines if is_alive(line.pid) and parent(line.pid) != parent(self.body(1))]
-
-    def recorded_items(self) -> range:
-        details = self.activity.details()
-        return range(details[0] + 1 if details else 0)
+def tasks_elsewhere(activity: ItemsActivity) -> list[int]:
+    """Returns processes that run a task on another node than that of the body."""
+    tasks = {line.pid for line in activity.journal.lines()}
+    return [pid for pid in tasks if is_alive(pid) and parent_of(pid) != parent_of(activity.body())]
 
 
-def kill_the_body_of(job: Job, cluster: TwoNodes, kill: Any, events: int) -> None:
+def kill_the_body_of(activity: ItemsActivity, cluster: TwoNodes, kill: Kill, events: int) -> None:
     """Kills the node of the body, and checks that the activity resumes."""
-    job.journal.wait_for(1, events=events)
-    recorded = job.recorded_items()
+    activity.journal.wait_for(1, events=events)
+    recorded = activity.recorded_items()
     kill.now()
-    cluster.kill_node(job.body(1))
-    kill.resumed(job.journal.wait_for(2, events=1))
-    assert job.journal.at_work(1) == [], "tasks run beside the next attempt"
-    assert job.activity.result() == job.items
-    job.journal.check(range(job.items), recorded=recorded)
+    cluster.kill_node(activity.body())
+    kill.resumed(activity.journal.wait_for(2, events=1))
+    assert activity.journal.at_work(1) == [], "tasks run beside the next attempt"
+    assert activity.result() == activity.items
+    activity.journal.check(range(activity.items), recorded=recorded)
 
 
 @pytest.mark.parametrize("number", range(KILLS))
@@ -142,38 +118,34 @@ def test_activity_resumes_when_the_node_of_its_body_is_killed(
 ) -> None:
     cluster.complete()
     with kills.one("Ray", ray.__version__, "the node of the body") as kill:
-        kill_the_body_of(Job(sdk_worker, tmp_path), cluster, kill, events=4 + 13 * number % 44)
+        activity = ItemsActivity(sdk_worker, QUEUE, tmp_path, len(ITEMS))
+        kill_the_body_of(activity, cluster, kill, events=4 + 13 * number % 44)
 
 
 def test_activity_continues_when_a_node_without_its_body_is_killed(
     cluster: TwoNodes, sdk_worker: SdkWorker, tmp_path: Path
 ) -> None:
     cluster.complete()
-    job = Job(sdk_worker, tmp_path, items=60)
-    wait_until(lambda: bool(job.tasks_elsewhere()), "tasks on the other node", timeout_s=LIMIT_S)
-    cluster.kill_node(job.tasks_elsewhere()[0])
-    assert job.activity.result() == 60
-    job.journal.check(range(60))
-    assert {line.attempt for line in job.journal.lines()} == {1}
+    activity = ItemsActivity(sdk_worker, QUEUE, tmp_path, items=60)
+    wait_until(lambda: bool(tasks_elsewhere(activity)), "tasks on the other node", timeout_s=LIMIT_S)
+    cluster.kill_node(tasks_elsewhere(activity)[0])
+    assert activity.result() == 60
+    activity.journal.check(range(60))
+    assert {line.attempt for line in activity.journal.lines()} == {1}
 
 
 def test_activity_resumes_with_the_limits_of_ray(
-    server: Server, sdk_worker: SdkWorker, tmp_path: Path, kills: Kills
+    server: Server, sdk_worker: SdkWorker, tmp_path: Path, kills: Kills, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tasks of the killed body run on for longer than the heartbeat timeout. The next body waits for their end."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ITEM_SECONDS", "20")
-        resumes_with_the_limits_of_ray(server, sdk_worker, tmp_path, kills)
-
-
-def resumes_with_the_limits_of_ray(server: Server, sdk_worker: SdkWorker, folder: Path, kills: Kills) -> None:
+    monkeypatch.setenv("ITEM_SECONDS", "20")
     with (
         cluster_with_worker(server, {}, queue="ray-own-limits") as cluster,
         kills.one("Ray", ray.__version__, "the node of the body, with Ray's own health checks") as kill,
     ):
-        job = Job(sdk_worker, folder, items=4, queue="ray-own-limits")
-        wait_until(lambda: bool(job.tasks_elsewhere()), "tasks on the other node", timeout_s=LIMIT_S)
-        kill_the_body_of(job, cluster, kill, events=1)
+        activity = ItemsActivity(sdk_worker, "ray-own-limits", tmp_path, items=4)
+        wait_until(lambda: bool(tasks_elsewhere(activity)), "tasks on the other node", timeout_s=LIMIT_S)
+        kill_the_body_of(activity, cluster, kill, events=1)
 
 
 def test_reader_of_the_page_sees_a_killed_node_and_a_result(server: Server, cluster: TwoNodes, tmp_path: Path) -> None:
@@ -190,11 +162,11 @@ def test_reader_of_the_page_sees_a_killed_node_and_a_result(server: Server, clus
 
 def test_cancelled_activity_stops_its_tasks(cluster: TwoNodes, sdk_worker: SdkWorker, tmp_path: Path) -> None:
     cluster.complete()
-    job = Job(sdk_worker, tmp_path, items=1_000_000)
-    job.journal.wait_for(1, events=20)
-    job.activity.cancel()
-    assert isinstance(job.activity.failure(), CancelledError)
-    written = job.journal.lines()
-    wait_until(lambda: not is_alive(job.body(1)), "the body ends", timeout_s=LIMIT_S)
+    activity = ItemsActivity(sdk_worker, QUEUE, tmp_path, items=1_000_000)
+    activity.journal.wait_for(1, events=20)
+    activity.cancel()
+    assert isinstance(activity.failure(), CancelledError)
+    written = activity.journal.lines()
+    wait_until(lambda: not is_alive(activity.body()), "the body ends", timeout_s=LIMIT_S)
     time.sleep(1)  # ten times the duration of an item: nothing may be written in it
-    assert job.journal.lines() == written
+    assert activity.journal.lines() == written

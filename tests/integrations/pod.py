@@ -31,6 +31,9 @@ class Pod:
         containers = status.get("containerStatuses", []) + status.get("initContainerStatuses", [])
         return next((each for each in containers if each["name"] == name), {})
 
+    def log(self, container: str) -> str:
+        return self._kubectl("logs", self.name, f"--container={container}", "--tail=-1")
+
     def delete(self) -> None:
         """Deletes the pod. Its containers get SIGTERM."""
         self._kubectl("delete", "pod", self.name, "--wait=false")

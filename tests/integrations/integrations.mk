@@ -1,4 +1,5 @@
-# Engines that run work on several machines, each with its real programs and a real server. `make integrations-ENGINE` runs one of them.
+# Engines that run work on several machines, PyTorch, and more languages, each with its real programs and a real server.
+# `make integrations-ENGINE` runs one of them.
 # An engine consists of:
 #
 #     its name, in KILLED below, or in INTEGRATIONS if its tests kill nothing

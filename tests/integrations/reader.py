@@ -1,4 +1,4 @@
-"""A reader of a page, who runs its commands in the top folder of the repository, one block after the other."""
+"""A reader of a page of the guide, who runs its commands one block after the other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +11,7 @@ from harness.process import Process
 def read(page: str, folder: Path, environment: Mapping[str, str], between: Sequence[Callable[[], object]]) -> str:
     """Runs the blocks of commands. After each block but the last, calls a function that waits until the next may run.
 
-    The folder gets links to the folders of the repository, without what an earlier reader has left in it. Returns what
-    the commands printed.
+    The commands run in `folder`, which gets links to the folders of the repository. Returns what they print.
     """
     for name in ("bindings", "docs", "examples", "include", "tests"):
         (folder / name).symlink_to(ROOT / name)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands for ssh to a second node, for mpirun: runs its daemon on this machine, in an environment without any other variable.
+# mpirun calls it instead of ssh. It runs the daemon of a second node on this machine, without the other variables of mpirun.
 #
 #     second_node.sh HOST COMMAND...
 shift

@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, field
 
 import pytest
 
-from harness.paths import ROOT
+from integrations.table import FOLDER
 
 # Kills per engine. THB_KILLS sets fewer while a test is written.
 KILLS = int(os.environ.get("THB_KILLS", "20"))
-
-FOLDER = ROOT / "target" / "integrations" / "kills"
 
 
 @dataclass

@@ -18,11 +18,10 @@ from harness.requires import missing
 from harness.server import Server
 from harness.worker import Attempt
 from integrations.journal import Journal
-from integrations.kills import Kills
+from integrations.kills import KILLS, Kills
 
 # The import of PyTorch takes some seconds.
 HEARTBEAT_TIMEOUT_MS = 10_000
-KILLS = 20
 # The steps of an attempt before it is killed, and all steps.
 STEPS_PER_ATTEMPT = 12
 STEPS = 400

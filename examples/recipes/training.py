@@ -41,6 +41,7 @@ class TorchTraining:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.01)
 
     def train(self, step: int) -> float:
+        time.sleep(0.05)  # a larger network takes longer
         # The batch depends only on the step, so a retry continues with the same data.
         inputs = torch.randn(64, 8, generator=torch.Generator().manual_seed(step)).to(self.device)
         loss = torch.nn.functional.mse_loss(self.model(inputs), inputs.sum(dim=1, keepdim=True))

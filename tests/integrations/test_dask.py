@@ -110,7 +110,7 @@ def test_reader_of_the_page_sees_a_killed_body_and_a_result(
     server: Server, cluster: LocalCluster, tmp_path: Path
 ) -> None:
     complete(cluster)
-    journal = Journal(tmp_path / "results" / "journal")
+    journal = Journal(tmp_path / "results-dask" / "journal")
     said = read(
         "dask.md",
         tmp_path,

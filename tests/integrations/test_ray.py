@@ -150,7 +150,7 @@ def test_activity_resumes_with_the_limits_of_ray(
 
 def test_reader_of_the_page_sees_a_killed_node_and_a_result(server: Server, cluster: TwoNodes, tmp_path: Path) -> None:
     cluster.complete()
-    journal = Journal(tmp_path / "results" / "journal")
+    journal = Journal(tmp_path / "results-ray" / "journal")
     said = read(
         "ray.md",
         tmp_path,

@@ -56,9 +56,10 @@ class Service(AbstractContextManager["Service"]):
         wait_until(lambda: not self._processes(), "the end of all processes")
 
 
-def processes_with(variable: str) -> list[int]:
-    """Returns the processes that have the variable, given as NAME=VALUE, in their environment."""
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if variable in _environment(pid)]
+def processes_with(*variables: str) -> list[int]:
+    """Returns the processes that have these variables, given as NAME=VALUE, in their environment."""
+    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return [pid for pid in pids if set(variables) <= set(_environment(pid))]
 
 
 def _send(number: signal.Signals, processes: Iterable[int]) -> None:

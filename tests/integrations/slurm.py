@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.paths import ROOT
 from harness.polling import wait_until
-from harness.program import is_alive
+from harness.program import is_alive, parent_of
 from harness.requires import missing, requires
 from harness.server import free_port
 from harness.service import processes_with
@@ -52,7 +52,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             process.terminate()
             process.wait(LIMIT_S)
         # They would report the end of the jobs of a killed node for ever.
-        _kill_at_once([pid for pid in _processes_of("slurmstepd") if self._has_open_files(pid)])
+        kill_at_once([pid for pid in _processes_of("slurmstepd") if self._has_open_files(pid)])
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command: str, variables: Mapping[str, str] | None = None, check: bool = True) -> str:
@@ -80,17 +80,20 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def kill_processes(self, node: str) -> None:
         """Kills the processes of the jobs on a node, like the kernel when memory runs out."""
-        _kill_at_once(processes_with(f"SLURMD_NODENAME={node}"))
+        kill_at_once(self._processes_on(node))
 
     def kill_node(self, node: str) -> None:
         """Kills all processes of a node, like a power failure: no daemon sees the end of a job."""
-        jobs = processes_with(f"SLURMD_NODENAME={node}")
-        daemons = set(map(_parent_of, jobs)) & _processes_of("slurmstepd")
-        _kill_at_once([int((self.folder / f"pid-{node}").read_text()), *daemons, *jobs])
+        jobs = self._processes_on(node)
+        kill_at_once([int((self.folder / f"pid-{node}").read_text()), *daemons_of(jobs), *jobs])
 
     def start_node(self, node: str) -> None:
         script = [str(SCRIPTS / "local_cluster.sh"), "--node", str(self.folder), node]
         self._processes.append(subprocess.Popen(script, env=self.variables))
+
+    def _processes_on(self, node: str) -> list[int]:
+        """Returns the processes of the jobs on a node of this cluster. Other clusters may have a node of that name."""
+        return processes_with(f"SLURM_CONF={self.variables['SLURM_CONF']}", f"SLURMD_NODENAME={node}")
 
     def _has_open_files(self, pid: int) -> bool:
         """Returns whether the process has files open in the folder of this cluster."""
@@ -112,6 +115,11 @@ def variable_of(pid: int, name: str) -> str:
     return value
 
 
+def daemons_of(jobs: Sequence[int]) -> set[int]:
+    """Returns the slurmstepds of jobs, given by the jobs' processes. A slurmstepd hides its environment."""
+    return set(map(parent_of, jobs)) & _processes_of("slurmstepd")
+
+
 def _processes_of(program: str) -> set[int]:
     """Returns the processes of a program. Debian adds a suffix to its name."""
     found = set()
@@ -122,13 +130,7 @@ def _processes_of(program: str) -> set[int]:
     return found
 
 
-def _parent_of(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    return 0
-
-
-def _kill_at_once(processes: Sequence[int]) -> None:
+def kill_at_once(processes: Sequence[int]) -> None:
     """Kills processes without giving one of them the time to react to the end of another one."""
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in processes:

@@ -1,32 +1,31 @@
 """Work on a Slurm cluster: workers as jobs, hand-off to an array, and submitit."""
 
-import base64
 import contextlib
 import itertools
 import os
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from temporalio.client import ActivityExecutionDescription, ActivityHandle
 from temporalio.exceptions import CancelledError
 
 from harness.fixtures import StartActivity
 from harness.paths import ROOT, TESTS, VENV_BIN
 from harness.polling import wait_until
 from harness.process import Process
-from harness.program import environment, program
+from harness.program import encoded, environment, program
 from harness.server import Server, find_program, free_port
-from harness.worker import ActivityOptions, SdkWorker
+from harness.service import processes_with
+from harness.worker import ActivityOptions, Attempt, SdkWorker
+from integrations.activities import EngineActivity
 from integrations.journal import Journal
-from integrations.kills import Kills
+from integrations.kills import KILLS, Kills
 from integrations.reader import read
-from integrations.slurm import LIMIT_S, NODES, SCRIPTS, Cluster, variable_of
+from integrations.slurm import LIMIT_S, NODES, SCRIPTS, Cluster, daemons_of, kill_at_once, variable_of
 
 SOLVER = str(TESTS / "integrations" / "solver.sh")
 HEARTBEAT_TIMEOUT_MS = 3_000
@@ -64,13 +63,10 @@ class Pool(AbstractContextManager["Pool"]):
     def __init__(self, cluster: Cluster, server: Server, sdk_worker: SdkWorker, folder: Path) -> None:
         self.cluster, self.folder = cluster, folder
         self.journal = Journal(folder / "journal")
-        self._sdk_worker = sdk_worker
-        self._queue = f"slurm-{uuid.uuid4()}"
-        self._variables = job_variables(server) | {"TASK_QUEUE": self._queue}
+        queue = f"slurm-{uuid.uuid4()}"
+        self._variables = job_variables(server) | {"TASK_QUEUE": queue}
         options = ActivityOptions(heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS, start_to_close_ms=AN_HOUR_MS)
-        self._handle: ActivityHandle[Any] = sdk_worker.run(
-            sdk_worker.client.start_activity("solve", id=self._queue, task_queue=self._queue, **options.as_arguments())
-        )
+        self._activity = EngineActivity(sdk_worker, "solve", queue, options=options)
 
     def fill(self) -> None:
         """Submits jobs instead of those that have ended, and waits until both run."""
@@ -87,61 +83,75 @@ class Pool(AbstractContextManager["Pool"]):
 
     def finish(self) -> None:
         (self.folder / "stop").touch()
-        self._sdk_worker.run(self._handle.result(), LIMIT_S)
+        self._activity.result()
 
     def __exit__(self, *_: object) -> None:
         self.cluster.run("scancel", "--name=solve")
         wait_until(lambda: not self.cluster.jobs("solve"), "the end of the jobs", LIMIT_S)
 
     def recorded(self) -> int:
-        description = self._sdk_worker.run(self._handle.describe(include_heartbeat_details=True))
-        return int(([*(self._sdk_worker.run(description.heartbeat_details()) or []), 0])[0])
+        return int((self._activity.details() or [0])[0])
 
 
-def requeue(pool: Pool, job: str, _: str) -> None:
+@contextmanager
+def requeued(pool: Pool, job: str, _: str) -> Iterator[None]:
     pool.cluster.run("scontrol", "requeue", job)
+    yield
 
 
-def cancel(pool: Pool, job: str, _: str) -> None:
+@contextmanager
+def cancelled(pool: Pool, job: str, _: str) -> Iterator[None]:
     pool.cluster.run("scancel", job)
+    yield
 
 
-def kill_processes(pool: Pool, _: str, node: str) -> None:
+@contextmanager
+def killed_processes(pool: Pool, _: str, node: str) -> Iterator[None]:
     pool.cluster.kill_processes(node)
+    yield
 
 
-def preempt(pool: Pool, _: str, node: str) -> None:
+@contextmanager
+def preempted(pool: Pool, _: str, node: str) -> Iterator[None]:
     pool.cluster.submit("--partition=high", "--exclusive", f"--nodelist={node}", "--wrap=true")
+    yield
 
 
-def reach_time_limit(pool: Pool, job: str, _: str) -> None:
+@contextmanager
+def time_limit(pool: Pool, job: str, _: str) -> Iterator[None]:
     # Slurm checks the limits every 30 s, and sends the signal of work.sh a minute before the limit.
     text = pool.cluster.run("squeue", "--noheader", f"--job={job}", "--format=%M")
     *_hours, minutes, seconds = map(int, text.split(":"))
     limit = minutes + (seconds + 91) // 60
     pool.cluster.run("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
+    yield
+    pool.cluster.wait_for_state(job, "PENDING")  # the job has requeued itself
+    pool.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")
 
 
-def fail_node(pool: Pool, _: str, node: str) -> None:
+@contextmanager
+def failed_node(pool: Pool, job: str, node: str) -> Iterator[None]:
     pool.cluster.kill_node(node)
+    try:
+        yield
+    finally:
+        pool.cluster.start_node(node)
+    pool.cluster.wait_for_state(job, "PENDING")  # Slurm has noticed that the job is lost
 
 
-ENDS: dict[str, Callable[[Pool, str, str], None]] = {
-    "the job (requeued)": requeue,
-    "the processes of the job (SIGKILL)": kill_processes,
-    "the job (scancel)": cancel,
-    "the job (preempted)": preempt,
-    "the job (time limit)": reach_time_limit,
-    "the node": fail_node,
+ENDS: dict[str, Callable[[Pool, str, str], AbstractContextManager[None]]] = {
+    "the job (requeued)": requeued,
+    "the processes of the job (SIGKILL)": killed_processes,
+    "the job (scancel)": cancelled,
+    "the job (preempted)": preempted,
+    "the job (time limit)": time_limit,
+    "the node": failed_node,
 }
 
 
 def job_of(pid: int) -> str:
     """Returns the id of the job of a process. SLURM_JOB_ID can be that of the whole array."""
     return f"{variable_of(pid, 'SLURM_ARRAY_JOB_ID')}_{variable_of(pid, 'SLURM_ARRAY_TASK_ID')}"
-
-
-KILLS = 20
 
 
 def test_jobs_that_are_workers_resume(
@@ -154,23 +164,27 @@ def test_jobs_that_are_workers_resume(
             recorded = pool.recorded()
             pid = pool.journal.of(attempt)[0].pid
             job, node = job_of(pid), variable_of(pid, "SLURMD_NODENAME")
-            with kills.one("Slurm", cluster.version, what) as kill:
-                end(pool, job, node)
+            with kills.one("Slurm", cluster.version, what) as kill, end(pool, job, node):
                 # Slurm preempts jobs and checks time limits later. So the clock starts at the end of the process.
                 pool.journal.wait_for_the_end_of(attempt)
                 kill.now()
                 kill.resumed(pool.journal.wait_for(attempt + 1, 1))
                 assert pool.journal.of(attempt + 1)[0].item >= recorded, "recorded items are done again"
                 pool.journal.check(range(pool.journal.of(attempt + 1)[0].item))
-            if end is fail_node:
-                cluster.start_node(node)
-                cluster.wait_for_state(job, "PENDING")  # Slurm has noticed that the job is lost
-            elif end is reach_time_limit:
-                cluster.wait_for_state(job, "PENDING")  # the job has requeued itself
-                cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")
         pool.journal.wait_for(KILLS + 1, 3, "end")
         pool.finish()
     pool.journal.check(range(max(line.item for line in pool.journal.lines())))
+
+
+def submit_array(
+    cluster: Cluster, server: Server, folder: Path, attempts: Sequence[Attempt], items: int, *flags: str
+) -> str:
+    """Submits array.sh with a task for each attempt, and returns the id of the job."""
+    for number, attempt in enumerate(attempts):
+        (folder / str(number)).write_text(encoded(attempt.token))
+    options = [f"--array=0-{len(attempts) - 1}", f"--output={folder}/job-%A-%a.log", *flags]
+    command = [str(SCRIPTS / "array.sh"), str(SCRIPTS.parent / "solver.sh"), str(items)]
+    return cluster.submit(*options, *command, variables=job_variables(server) | {"TOKENS": str(folder)})
 
 
 def test_handed_over_array_ends_at_its_time_limit_and_is_submitted_again(
@@ -178,12 +192,9 @@ def test_handed_over_array_ends_at_its_time_limit_and_is_submitted_again(
 ) -> None:
     activities = [start("workflow", start_to_close_ms=AN_HOUR_MS) for _ in range(2)]
     for items, flags in ((1_000_000, ["--time=1", "--signal=B:TERM@55"]), (0, [])):
-        for number, activity in enumerate(activities):
-            (folder / str(number)).write_bytes(base64.b64encode(activity.next_attempt(LIMIT_S).token))
+        attempts = [activity.next_attempt(LIMIT_S) for activity in activities]
         reached = [(activity.heartbeat_details() or [0])[0] for activity in activities]
-        solver = [str(SCRIPTS.parent / "solver.sh"), str(items or max(reached) + 3)]
-        arguments = ["--array=0-1", f"--output={folder}/job-%A-%a.log", *flags, str(SCRIPTS / "array.sh"), *solver]
-        job = cluster.submit(*arguments, variables=job_variables(server) | {"TOKENS": str(folder)})
+        job = submit_array(cluster, server, folder, attempts, items or max(reached) + 3, *flags)
         for number, item in enumerate(reached):
             log = folder / f"job-{job}-{number}.log"
             wait_for_text(log, "from item ")
@@ -194,14 +205,7 @@ def test_handed_over_array_ends_at_its_time_limit_and_is_submitted_again(
 
 def test_cancelled_activity_ends_its_job(cluster: Cluster, server: Server, start: StartActivity, folder: Path) -> None:
     activity = start("workflow")
-    (folder / "1").write_bytes(base64.b64encode(activity.next_attempt().token))
-    arguments = [
-        "--array=1",
-        f"--output={folder}/job-%A-%a.log",
-        str(SCRIPTS / "array.sh"),
-        str(SCRIPTS.parent / "solver.sh"),
-    ]
-    job = cluster.submit(*arguments, "1000000", variables=job_variables(server) | {"TOKENS": str(folder)})
+    job = submit_array(cluster, server, folder, [activity.next_attempt()], 1_000_000)
     wait_until(lambda: bool(activity.heartbeat_details()), "the first item", LIMIT_S)
     activity.request_cancel()
     assert isinstance(activity.failure(), CancelledError)
@@ -216,16 +220,14 @@ class Parent:
     """The worker of submitit_parent.py, and an activity of it."""
 
     def __init__(self, server: Server, cluster: Cluster, sdk_worker: SdkWorker, folder: Path, items: int) -> None:
-        self.cluster, self._sdk_worker = cluster, sdk_worker
+        self.cluster = cluster
         self.logs = folder / "submitit"
         queue = f"submitit-{uuid.uuid4()}"
         variables = cluster.variables | job_variables(server) | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
         command = [sys.executable, str(SCRIPTS / "submitit_parent.py"), queue, str(self.logs)]
         self.process = Process(command, variables, merge_stderr=True)
         options = ActivityOptions(heartbeat_timeout_ms=SUBMITIT_TIMEOUT_MS, start_to_close_ms=AN_HOUR_MS)
-        self.handle: ActivityHandle[Any] = sdk_worker.run(
-            sdk_worker.client.start_activity("solve", items, id=queue, task_queue=queue, **options.as_arguments())
-        )
+        self.activity = EngineActivity(sdk_worker, "solve", queue, [items], options)
 
     def jobs(self) -> list[str]:
         """Returns the jobs of the attempts in their order."""
@@ -247,21 +249,9 @@ class Parent:
     def node_of(self, job: str) -> str:
         return self.cluster.run("squeue", "--noheader", f"--job={job}", "--format=%N")
 
-    def cancel(self) -> None:
-        self._sdk_worker.run(self.handle.cancel())
-
     def wait_for_heartbeat(self) -> None:
-        before = self._last_heartbeat()
-        wait_until(lambda: self._last_heartbeat() > before, "a heartbeat of the parent")
-
-    def _last_heartbeat(self) -> int:
-        return int(self.describe().raw_info.last_heartbeat_time.ToNanoseconds())
-
-    def describe(self) -> ActivityExecutionDescription:
-        return self._sdk_worker.run(self.handle.describe(include_last_failure=True))
-
-    def result(self) -> Any:
-        return self._sdk_worker.run(self.handle.result(), LIMIT_S)
+        before = self.activity.last_heartbeat_ns()
+        wait_until(lambda: self.activity.last_heartbeat_ns() > before, "a heartbeat of the parent")
 
 
 @pytest.fixture
@@ -287,8 +277,8 @@ def test_submitit_job_resumes(start_parent: Callable[[], Parent]) -> None:
     second = parent.wait_for_items(2, 5)
     parent.cluster.run("scancel", second)
     third = parent.wait_for_items(3, 1)
-    assert parent.describe().raw_info.last_failure.application_failure_info.type == "Terminated"
-    assert parent.result() == ITEMS
+    assert parent.activity.last_failure().application_failure_info.type == "Terminated"
+    assert parent.activity.result() == ITEMS
     done = [parent.items_of(job) for job in (first, second, third)]
     assert done[0] == list(range(len(done[0])))
     for earlier, later in itertools.pairwise(done):
@@ -297,35 +287,51 @@ def test_submitit_job_resumes(start_parent: Callable[[], Parent]) -> None:
     assert done[2][-1] == ITEMS - 1
 
 
+@contextmanager
+def blocked_nodes(cluster: Cluster) -> Iterator[None]:
+    """Fills both nodes, so that other jobs wait in the queue."""
+    job = cluster.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 600")
+    try:
+        cluster.wait_for_state(job, "RUNNING")
+        yield
+    finally:
+        cluster.run("scancel", job)
+
+
 def test_attempt_lives_while_its_submitit_job_waits_in_the_queue(
     cluster: Cluster, start_parent: Callable[[], Parent]
 ) -> None:
-    blocking = cluster.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 600")
-    cluster.wait_for_state(blocking, "RUNNING")
-    parent = start_parent()
-    wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
-    for _ in range(5):  # together longer than the heartbeat timeout
-        parent.wait_for_heartbeat()
-    cluster.run("scancel", blocking)
-    assert parent.result() == ITEMS
+    with blocked_nodes(cluster):
+        parent = start_parent()
+        wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
+        for _ in range(5):  # together longer than the heartbeat timeout
+            parent.wait_for_heartbeat()
+    assert parent.activity.result() == ITEMS
     assert len(parent.jobs()) == 1
 
 
 def test_cancelled_attempt_leaves_the_queue(cluster: Cluster, start_parent: Callable[[], Parent]) -> None:
-    blocking = cluster.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 600")
-    cluster.wait_for_state(blocking, "RUNNING")
-    parent = start_parent()
-    wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
-    parent.cancel()
-    cluster.wait_for_state(parent.jobs()[0], "CANCELLED")
-    cluster.run("scancel", blocking)
+    with blocked_nodes(cluster):
+        parent = start_parent()
+        wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
+        parent.activity.cancel()
+        cluster.wait_for_state(parent.jobs()[0], "CANCELLED")
 
 
-def test_page_is_followed_from_its_top(server: Server, tmp_path: Path) -> None:
+@pytest.fixture
+def slurm_port() -> Iterator[str]:
+    """A port for the reader's cluster. If the reader doesn't end the cluster, it is killed with its jobs."""
+    port = str(free_port())
+    yield port
+    left = processes_with(f"SLURM_PORT={port}")
+    kill_at_once([*daemons_of(left), *left])
+
+
+def test_page_is_followed_from_its_top(server: Server, slurm_port: str, tmp_path: Path) -> None:
     variables = job_variables(server) | {
         "PATH": f"{program().parent}:{find_program().parent}:{VENV_BIN}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "bindings" / "python"),
-        "SLURM_PORT": str(free_port()),
+        "SLURM_PORT": slurm_port,
     }
 
     def logs() -> str:

@@ -1,43 +1,44 @@
-"""Jobs with `exec` as process 1 or in a sidecar, and the parent that creates them, on a real cluster (cluster.py)."""
+"""Jobs with `exec` as process 1 or in a sidecar, and their parent, on a cluster (jobs.py, cluster.py)."""
 
-import base64
 import itertools
 import json
 import os
 import re
-import sys
+import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from temporalio.api.activity.v1 import ActivityExecutionInfo
+from temporalio.client import ActivityHandle
 from temporalio.exceptions import CancelledError
 
 from harness.activities import ExternalActivity
 from harness.fixtures import StartActivity
-from harness.paths import ROOT, VENV_BIN
+from harness.paths import VENV_BIN
 from harness.polling import wait_until
-from harness.process import Process
 from harness.program import environment
 from harness.proxy import Proxy
 from harness.server import Server, find_program
-from harness.worker import ActivityOptions, Attempt, SdkWorker
+from harness.worker import ActivityOptions, SdkWorker
 from integrations.cluster import LIMIT_S, PROGRAMS, VERSION, Cluster
-from integrations.journal import Journal
+from integrations.jobs import EXAMPLES, Jobs
 from integrations.kills import KILLS, Kills
-from integrations.pod import Manifest, Pod
+from integrations.pod import Pod
 from integrations.reader import read
-from integrations.solver_images import ITEMS, ITEMS_BESIDE_SIDECAR, images_of_solvers
+from integrations.solver_images import images_of_solvers
 
-EXAMPLES = ROOT / "examples" / "integrations" / "kubernetes"
-# The address of the server in the manifests.
-ADDRESS = "temporal-frontend.temporal:7233"
 # What `temporal activity result` prints if the exit code is 0.
 RESULT = re.compile(r"^ +Result +0$", re.MULTILINE)
+# What `kubectl apply` prints for the scripts of the sidecar, which the namespace has already.
+SCRIPTS = re.compile("^configmap/sidecar ", re.MULTILINE)
 # What a user creates once.
 FOR_ALL_JOBS = ("role.yaml", "sidecar_scripts.yaml")
 # Longer than the time after which the cluster takes a node for lost, and the start of a pod on a busy machine.
@@ -57,74 +58,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(folder, list(images_of_solvers(folder)), nodes=2) as running:
         yield running
         print(running.kubectl("get", "events", "--all-namespaces"))
-
-
-@dataclass
-class Jobs:
-    """The Jobs of a test: a namespace of the cluster, and a folder on all nodes for the journal."""
-
-    cluster: Cluster
-    temporal: str
-    data: Path
-    namespace: str
-
-    @property
-    def journal(self) -> Journal:
-        return Journal(self.data / "journal")
-
-    def create(self, manifest: str, *attempts: Attempt) -> list[Pod]:
-        """Creates a manifest with the tokens of attempts, and returns its pods by their indices."""
-        secret, job = yaml.safe_load_all((EXAMPLES / manifest).read_text())
-        name = f"{job['metadata']['name']}-{attempts[0].number}"
-        spec = job["spec"]["template"]["spec"]
-        job["metadata"]["name"] = secret["metadata"]["name"] = spec["volumes"][0]["secret"]["secretName"] = name
-        tokens = [base64.b64encode(attempt.token).decode() for attempt in attempts]
-        secret["stringData"] = dict(zip(secret["stringData"], tokens, strict=True))
-        self.adapt(spec)
-        (self.data / "attempt").write_text(str(attempts[0].number))
-        self.kubectl("create", "--filename=-", stdin=yaml.dump_all([secret, job]))
-        return self.pods(name, len(attempts))
-
-    def adapt(self, spec: Manifest) -> None:
-        """Gives the pod the address of the server, and a solver that writes into the folder of the test."""
-        spec["volumes"].append({"name": "data", "hostPath": {"path": str(self.data)}})
-        [solver], sidecars = spec["containers"], spec.get("initContainers", [])
-        items = ITEMS_BESIDE_SIDECAR if sidecars else ITEMS
-        solver["command"][-1], solver["args"] = items, ["/data"]
-        solver["volumeMounts"].append({"name": "data", "mountPath": "/data"})
-        solver["resources"] = {"requests": {"cpu": "100m"}}
-        values = {"TEMPORAL_ADDRESS": self.temporal, "SOLVER": items}
-        for container in [solver, *sidecars]:
-            for variable in container.get("env", []):
-                variable["value"] = values.get(variable["name"], variable["value"])
-
-    def pods(self, job: str, count: int = 1) -> list[Pod]:
-        """Waits for the pods of a Job."""
-        found: list[Manifest] = []
-
-        def exist() -> bool:
-            listed = self.kubectl("get", "pods", f"--selector=job-name={job}", "--output=json")
-            found[:] = json.loads(listed)["items"]
-            return len(found) == count
-
-        wait_until(exist, f"{count} pods of {job}")
-        # The names of the pods of an indexed Job begin with the name of the Job and the index.
-        return [Pod(self.cluster, self.namespace, name) for name in sorted(each["metadata"]["name"] for each in found)]
-
-    def logs(self) -> str:
-        """Returns what the solvers in all pods have printed, without pods that are ending or starting."""
-        pods = json.loads(self.kubectl("get", "pods", "--selector=app=solver", "--output=json"))["items"]
-        names = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        return "".join(
-            self.cluster.printed(f"--namespace={self.namespace}", "logs", name, "-c=solver") for name in names
-        )
-
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        return self.cluster.kubectl(f"--namespace={self.namespace}", *words, stdin=stdin)
-
-    def stop(self) -> None:
-        """Lets the solvers finish."""
-        (self.data / "stop").touch()
 
 
 @pytest.fixture
@@ -311,6 +244,55 @@ def test_sidecar_that_restarts_after_its_attempt_kills_the_solver(
     assert pod.container("heartbeat")["restartCount"] >= 1
 
 
+def test_pod_whose_attempt_is_over_ends_before_its_solver_starts(
+    jobs: Jobs, start_solver: Callable[[], ExternalActivity], sdk_worker: SdkWorker
+) -> None:
+    attempt = start_solver().next_attempt()
+    sdk_worker.fail(attempt.token)
+    [pod] = jobs.create("sidecar.yaml", attempt)
+    pod.wait("Failed")
+    assert not jobs.journal.lines()
+
+
+def test_second_kill_of_a_sidecar_ends_the_attempt(jobs: Jobs, start: StartActivity) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=60_000, start_to_close_ms=600_000)
+    [pod] = jobs.create("sidecar.yaml", activity.next_attempt())
+    jobs.journal.wait_for(1, 3, "end")
+    pod.kill("heartbeat")
+    pod.wait_for_restart("heartbeat")
+    before = activity.heartbeat_details()
+    wait_until(lambda: activity.heartbeat_details() != before, "a record of the restarted sidecar", LIMIT_S)
+    pod.kill("heartbeat")
+    attempt = activity.next_attempt(LIMIT_S)
+    [recorded] = activity.heartbeat_details()
+    jobs.create("sidecar.yaml", attempt)
+    jobs.journal.wait_for(2, 3, "end")
+    jobs.stop()
+    assert activity.result() == 0
+    assert jobs.journal.of(2)[0].item == recorded
+    jobs.journal.check(range(max(line.item for line in jobs.journal.lines())))
+
+
+def test_cancellation_beside_a_sidecar_sends_one_sigterm(jobs: Jobs, start: StartActivity) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=60_000, start_to_close_ms=600_000)
+    (jobs.data / "ends_slowly").touch()
+    [pod] = jobs.create("sidecar.yaml", activity.next_attempt())
+    jobs.journal.wait_for(1, 3, "end")
+    activity.request_cancel()
+    pod.wait("Failed")
+    assert pod.log("solver") == "SIGTERM\n"
+
+
+def test_failure_beside_a_sidecar_names_the_log_of_the_solver(
+    jobs: Jobs, start_solver: Callable[[], ExternalActivity]
+) -> None:
+    [pod] = jobs.create("sidecar.yaml", start_solver().next_attempt())
+    jobs.journal.wait_for(1, 3, "end")
+    pod.kill("solver")
+    pod.wait("Failed")
+    assert f"the solver ended without /work/done: kubectl logs {pod.name} --container=solver" in pod.log("heartbeat")
+
+
 def test_each_index_of_an_indexed_job_has_its_own_activity(
     jobs: Jobs, start_solver: Callable[[], ExternalActivity]
 ) -> None:
@@ -326,30 +308,94 @@ def test_each_index_of_an_indexed_job_has_its_own_activity(
     assert (status["completedIndexes"], status["failedIndexes"]) == ("0,2", "1")
 
 
-@pytest.mark.parametrize(
-    ("parent", "manifest", "arguments"),
-    [("parent.py", "job.yaml", [3]), ("indexed_parent.py", "indexed_job.yaml", [])],
-)
-def test_parent_needs_only_the_rights_of_its_role(
-    parent: str, manifest: str, arguments: Sequence[int], jobs: Jobs, server: Server, sdk_worker: SdkWorker
-) -> None:
-    token = jobs.kubectl("create", "token", "parent").strip()
-    config = jobs.cluster.kubeconfig(f"parent-{jobs.namespace}", token=token, namespace=jobs.namespace)
-    adapted = jobs.data / manifest
-    text = (EXAMPLES / manifest).read_text().replace(ADDRESS, jobs.temporal)
-    adapted.write_text(text.replace('args: ["200"]', 'args: ["3"]'))
-    variables = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "KUBECONFIG": str(config)}
+@dataclass(frozen=True)
+class Parent:
+    """A parent of the examples, with the arguments of its activities."""
+
+    script: str
+    manifest: str
+    arguments: Sequence[int]
+
+
+PARENTS = [
+    pytest.param(Parent("parent.py", "job.yaml", [3]), id="job"),
+    pytest.param(Parent("indexed_parent.py", "indexed_job.yaml", []), id="indexed"),
+]
+
+
+@dataclass(frozen=True)
+class ParentsActivity:
+    """An activity on the task queue of a parent, which is the namespace of the Jobs."""
+
+    sdk_worker: SdkWorker
+    handle: ActivityHandle[Any]
+
+    def describe(self) -> ActivityExecutionInfo:
+        description = self.sdk_worker.run(self.handle.describe(include_last_failure=True))
+        info: ActivityExecutionInfo = description.raw_info
+        return info
+
+    def result(self) -> Any:
+        return self.sdk_worker.run(self.handle.result(), LIMIT_S)
+
+
+def start_for(parent: Parent, jobs: Jobs, sdk_worker: SdkWorker) -> ParentsActivity:
+    options = ActivityOptions(heartbeat_timeout_ms=60_000).as_arguments()
     queue = jobs.namespace
-    command = [sys.executable, str(EXAMPLES / parent), queue, str(adapted)]
-    with Process(command, environment(server.address) | variables, merge_stderr=True):
-        options = ActivityOptions(heartbeat_timeout_ms=60_000).as_arguments()
-        started = sdk_worker.client.start_activity("solve", args=arguments, id=queue, task_queue=queue, **options)
-        handle = sdk_worker.run(started)
-        assert sdk_worker.run(handle.result(), LIMIT_S) == 0
+    started = sdk_worker.client.start_activity("solve", args=parent.arguments, id=queue, task_queue=queue, **options)
+    return ParentsActivity(sdk_worker, sdk_worker.run(started))
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_parent_needs_only_the_rights_of_its_role(
+    parent: Parent, jobs: Jobs, server: Server, sdk_worker: SdkWorker
+) -> None:
+    with jobs.parent(parent.script, parent.manifest, server.address, {}):
+        assert start_for(parent, jobs, sdk_worker).result() == 0
     job = jobs.kubectl("get", "jobs", "--output=jsonpath={.items[*].metadata.name}")
     jobs.kubectl("delete", "job", job)
     secret_is_deleted = "--for=delete", f"secret/{job}", f"--timeout={LIMIT_S:.0f}s"
     jobs.kubectl("wait", *secret_is_deleted)
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_terminated_parent_completes_the_job_of_an_attempt_that_it_has_taken(
+    parent: Parent, jobs: Jobs, server: Server, sdk_worker: SdkWorker, tmp_path: Path
+) -> None:
+    programs, may_run = tmp_path / "programs", tmp_path / "may_run"
+    programs.mkdir()
+    slow = programs / "kubectl"
+    slow.write_text(f'#!/bin/bash\nuntil [[ -e {may_run} ]]; do sleep 0.1; done\nexec {PROGRAMS}/kubectl "$@"\n')
+    slow.chmod(0o755)
+    with jobs.parent(
+        parent.script, parent.manifest, server.address, {"PATH": f"{programs}:{os.environ['PATH']}"}
+    ) as process:
+        activity = start_for(parent, jobs, sdk_worker)
+        wait_until(lambda: activity.describe().HasField("last_started_time"), "the start of the attempt", LIMIT_S)
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(0.5)  # the parent may end in this time, which it mustn't
+        may_run.touch()
+        assert process.wait() == 0
+    assert activity.result() == 0
+    assert activity.describe().attempt == 1
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_parent_that_cannot_create_the_secret_leaves_no_job_and_fails_the_attempt(
+    parent: Parent, jobs: Jobs, server: Server, sdk_worker: SdkWorker
+) -> None:
+    jobs.kubectl("create", "serviceaccount", "without-secrets")
+    jobs.kubectl("create", "role", "without-secrets", "--verb=create,delete", "--resource=jobs")
+    account = f"--serviceaccount={jobs.namespace}:without-secrets"
+    jobs.kubectl("create", "rolebinding", "without-secrets", "--role=without-secrets", account)
+    with jobs.parent(parent.script, parent.manifest, server.address, {}, "without-secrets") as process:
+        activity = start_for(parent, jobs, sdk_worker)
+        wait_until(lambda: activity.describe().HasField("last_failure"), "a failure", LIMIT_S)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait() == 0
+    failure = activity.describe().last_failure.message
+    assert 'cannot create resource "secrets"' in failure
+    wait_until(lambda: not jobs.exist(), "no Job", LIMIT_S)
 
 
 def test_reader_of_the_page_sees_deleted_pods_and_results(jobs: Jobs, tmp_path: Path) -> None:
@@ -367,9 +413,15 @@ def test_reader_of_the_page_sees_deleted_pods_and_results(jobs: Jobs, tmp_path: 
 
         wait_until(is_logged, f"{pattern} in the logs", LIMIT_S)
 
-    def wait_for_results(count: int) -> None:
+    def wait_for_output(pattern: "re.Pattern[str]", times: int = 1) -> None:
         # The reader's shell creates the file.
-        wait_until(lambda: len(RESULT.findall((folder / "said").read_text())) >= count, f"{count} results", LIMIT_S)
+        wait_until(
+            lambda: len(pattern.findall((folder / "said").read_text())) >= times, f"{pattern} in the output", LIMIT_S
+        )
+
+    def wait_for_items_beside_sidecar() -> None:
+        wait_for_output(SCRIPTS)  # until then the shell is still deleting the indexed Jobs
+        wait_for("^5$")
 
     said = read(
         "kubernetes.md",
@@ -378,11 +430,11 @@ def test_reader_of_the_page_sees_deleted_pods_and_results(jobs: Jobs, tmp_path: 
         [
             lambda: wait_for("^5$"),
             lambda: wait_for("^from item .*, attempt 2"),
-            lambda: wait_for_results(1),
+            lambda: wait_for_output(RESULT),
             lambda: wait_for("^5$", times=3),
             lambda: wait_for("^from item .*, attempt 2"),
-            lambda: wait_for_results(4),
-            lambda: wait_for("^5$"),
+            lambda: wait_for_output(RESULT, times=4),
+            wait_for_items_beside_sidecar,
             lambda: None,
         ],
     )

@@ -2,16 +2,18 @@
 
     parent.py TASK_QUEUE MANIFEST
 
-MANIFEST is job.yaml, or sidecar.yaml. `kubectl` needs the permission to create Jobs and Secrets.
+MANIFEST is job.yaml, or sidecar.yaml. `kubectl` needs the rights of role.yaml.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from temporalio.worker import Worker
 
 Resource = dict[str, Any]
 
+# After SIGTERM, the attempts that the parent has taken get their Jobs and Secrets within this time.
+SHUTDOWN = timedelta(seconds=20)
+
 
 async def create_job(secret: Resource, job: Resource, tokens: Mapping[str, bytes]) -> None:
     """Creates a Job, and a Secret with the task tokens of its attempts by their keys."""
@@ -32,24 +37,34 @@ async def create_job(secret: Resource, job: Resource, tokens: Mapping[str, bytes
     volumes = job["spec"]["template"]["spec"]["volumes"]
     job["metadata"]["name"] = secret["metadata"]["name"] = volumes[0]["secret"]["secretName"] = name
     secret["stringData"] = {key: b64encode(token).decode() for key, token in tokens.items()}
-    # The pod waits for the Secret. Kubernetes deletes the Secret together with the Job that owns it.
-    owner = (await create(job))["metadata"]
-    secret["metadata"]["ownerReferences"] = [
-        {"apiVersion": "batch/v1", "kind": "Job", "name": owner["name"], "uid": owner["uid"]}
-    ]
-    await create(secret)
+    try:
+        # The pod waits for the Secret. Kubernetes deletes the Secret together with the Job that owns it.
+        owner = (await create(job))["metadata"]
+        secret["metadata"]["ownerReferences"] = [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": owner["name"], "uid": owner["uid"]}
+        ]
+        await create(secret)
+    except RuntimeError:
+        # Otherwise each retry leaves a pod that waits for its Secret.
+        with contextlib.suppress(RuntimeError):
+            await kubectl("delete", "job", name, "--ignore-not-found", "--wait=false")
+        raise
 
 
 async def create(resource: Resource) -> Resource:
     """Creates a resource, and returns it as the server has completed it."""
-    command = ["kubectl", "create", "--filename=-", "--output=json"]
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    kubectl = await asyncio.create_subprocess_exec(*command, **pipes)
-    output, errors = await kubectl.communicate(json.dumps(resource).encode())
-    if kubectl.returncode != 0:
-        raise RuntimeError(errors.decode())  # fails the attempt, which is retried
-    created: Resource = json.loads(output)
+    created: Resource = json.loads(await kubectl("create", "--filename=-", "--output=json", stdin=json.dumps(resource)))
     return created
+
+
+async def kubectl(*words: str, stdin: str = "") -> str:
+    command = ["kubectl", "--request-timeout=10s", *words]
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    process = await asyncio.create_subprocess_exec(*command, **pipes)
+    output, errors = await process.communicate(stdin.encode())
+    if process.returncode != 0:
+        raise RuntimeError(f"kubectl {words[0]}: {errors.decode()}")  # fails the attempt, which is retried
+    return output.decode()
 
 
 @activity.defn
@@ -68,7 +83,7 @@ async def main(task_queue: str) -> None:
     client = await Client.connect(**config)
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-    async with Worker(client, task_queue=task_queue, activities=[solve]):
+    async with Worker(client, task_queue=task_queue, activities=[solve], graceful_shutdown_timeout=SHUTDOWN):
         await terminated.wait()
 
 

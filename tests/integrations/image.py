@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 import re
 import subprocess
 import tarfile
@@ -11,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Image:
         """Writes the image like `docker save`: one layer, its configuration, and a manifest."""
         layer = self._layer()
         config = {
-            "architecture": "amd64",
+            "architecture": ARCHITECTURES[platform.machine()],
             "os": "linux",
             "config": {"WorkingDir": self.directory, "Cmd": list(self.command), "Env": [f"PATH={PATH}"]},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256(layer).hexdigest()}"]},

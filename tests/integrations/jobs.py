@@ -1,6 +1,5 @@
 """Jobs of the manifests in examples/integrations/kubernetes, and the parents that create them, on a cluster."""
 
-import base64
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ import yaml
 from harness.paths import ROOT
 from harness.polling import wait_until
 from harness.process import Process
-from harness.program import environment
+from harness.program import encoded, environment
 from harness.worker import Attempt
 from integrations.cluster import PROGRAMS, Cluster
 from integrations.journal import Journal
@@ -44,7 +43,7 @@ class Jobs:
         name = f"{job['metadata']['name']}-{attempts[0].number}"
         spec = job["spec"]["template"]["spec"]
         job["metadata"]["name"] = secret["metadata"]["name"] = spec["volumes"][0]["secret"]["secretName"] = name
-        tokens = [base64.b64encode(attempt.token).decode() for attempt in attempts]
+        tokens = [encoded(attempt.token) for attempt in attempts]
         secret["stringData"] = dict(zip(secret["stringData"], tokens, strict=True))
         self.adapt(spec)
         (self.data / "attempt").write_text(str(attempts[0].number))

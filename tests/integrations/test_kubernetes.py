@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
-from temporalio.api.activity.v1 import ActivityExecutionInfo
-from temporalio.client import ActivityHandle
 from temporalio.exceptions import CancelledError
 
 from harness.activities import ExternalActivity
@@ -28,7 +25,9 @@ from harness.program import environment
 from harness.proxy import Proxy
 from harness.server import Server, find_program
 from harness.worker import ActivityOptions, SdkWorker
+from integrations.activities import EngineActivity
 from integrations.cluster import LIMIT_S, PROGRAMS, VERSION, Cluster
+from integrations.held_program import HeldProgram
 from integrations.jobs import EXAMPLES, Jobs
 from integrations.kills import KILLS, Kills
 from integrations.pod import Pod
@@ -317,33 +316,18 @@ class Parent:
     arguments: Sequence[int]
 
 
+# For activities whose Jobs a parent creates.
+A_MINUTE = ActivityOptions(heartbeat_timeout_ms=60_000)
+
 PARENTS = [
     pytest.param(Parent("parent.py", "job.yaml", [3]), id="job"),
     pytest.param(Parent("indexed_parent.py", "indexed_job.yaml", []), id="indexed"),
 ]
 
 
-@dataclass(frozen=True)
-class ParentsActivity:
-    """An activity on the task queue of a parent, which is the namespace of the Jobs."""
-
-    sdk_worker: SdkWorker
-    handle: ActivityHandle[Any]
-
-    def describe(self) -> ActivityExecutionInfo:
-        description = self.sdk_worker.run(self.handle.describe(include_last_failure=True))
-        info: ActivityExecutionInfo = description.raw_info
-        return info
-
-    def result(self) -> Any:
-        return self.sdk_worker.run(self.handle.result(), LIMIT_S)
-
-
-def start_for(parent: Parent, jobs: Jobs, sdk_worker: SdkWorker) -> ParentsActivity:
-    options = ActivityOptions(heartbeat_timeout_ms=60_000).as_arguments()
-    queue = jobs.namespace
-    started = sdk_worker.client.start_activity("solve", args=parent.arguments, id=queue, task_queue=queue, **options)
-    return ParentsActivity(sdk_worker, sdk_worker.run(started))
+def start_for(parent: Parent, jobs: Jobs, sdk_worker: SdkWorker) -> EngineActivity:
+    """Starts an activity on the task queue of a parent, which is the namespace of the Jobs."""
+    return EngineActivity(sdk_worker, "solve", jobs.namespace, parent.arguments, A_MINUTE)
 
 
 @pytest.mark.parametrize("parent", PARENTS)
@@ -362,22 +346,17 @@ def test_parent_needs_only_the_rights_of_its_role(
 def test_terminated_parent_completes_the_job_of_an_attempt_that_it_has_taken(
     parent: Parent, jobs: Jobs, server: Server, sdk_worker: SdkWorker, tmp_path: Path
 ) -> None:
-    programs, may_run = tmp_path / "programs", tmp_path / "may_run"
-    programs.mkdir()
-    slow = programs / "kubectl"
-    slow.write_text(f'#!/bin/bash\nuntil [[ -e {may_run} ]]; do sleep 0.1; done\nexec {PROGRAMS}/kubectl "$@"\n')
-    slow.chmod(0o755)
-    with jobs.parent(
-        parent.script, parent.manifest, server.address, {"PATH": f"{programs}:{os.environ['PATH']}"}
-    ) as process:
+    kubectl = HeldProgram(PROGRAMS / "kubectl", tmp_path)
+    path = {"PATH": f"{kubectl.directory}:{os.environ['PATH']}"}
+    with jobs.parent(parent.script, parent.manifest, server.address, path) as process:
         activity = start_for(parent, jobs, sdk_worker)
-        wait_until(lambda: activity.describe().HasField("last_started_time"), "the start of the attempt", LIMIT_S)
+        kubectl.wait()
         os.kill(process.pid, signal.SIGTERM)
         time.sleep(0.5)  # the parent may end in this time, which it mustn't
-        may_run.touch()
+        kubectl.release()
         assert process.wait() == 0
     assert activity.result() == 0
-    assert activity.describe().attempt == 1
+    assert activity.attempt() == 1
 
 
 @pytest.mark.parametrize("parent", PARENTS)
@@ -390,11 +369,10 @@ def test_parent_that_cannot_create_the_secret_leaves_no_job_and_fails_the_attemp
     jobs.kubectl("create", "rolebinding", "without-secrets", "--role=without-secrets", account)
     with jobs.parent(parent.script, parent.manifest, server.address, {}, "without-secrets") as process:
         activity = start_for(parent, jobs, sdk_worker)
-        wait_until(lambda: activity.describe().HasField("last_failure"), "a failure", LIMIT_S)
+        wait_until(lambda: bool(activity.last_failure().message), "a failure", LIMIT_S)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait() == 0
-    failure = activity.describe().last_failure.message
-    assert 'cannot create resource "secrets"' in failure
+    assert 'cannot create resource "secrets"' in activity.last_failure().message
     wait_until(lambda: not jobs.exist(), "no Job", LIMIT_S)
 
 

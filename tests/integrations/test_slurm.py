@@ -4,9 +4,12 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
+import signal
 import sys
+import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -18,10 +21,12 @@ from harness.paths import ROOT, TESTS, VENV_BIN
 from harness.polling import wait_until
 from harness.process import Process
 from harness.program import encoded, environment, program
+from harness.requires import requires
 from harness.server import Server, find_program, free_port
 from harness.service import processes_with
 from harness.worker import ActivityOptions, Attempt, SdkWorker
 from integrations.activities import EngineActivity
+from integrations.held_program import HeldProgram
 from integrations.journal import Journal
 from integrations.kills import KILLS, Kills
 from integrations.reader import read
@@ -34,6 +39,8 @@ SUBMITIT_TIMEOUT_MS = 15_000
 # The items of a submitit job, which take 12 s.
 ITEMS = 60
 AN_HOUR_MS = 3_600_000
+# An array waits in the queue while another test occupies the nodes.
+FOR_ARRAYS = ActivityOptions(heartbeat_timeout_ms=60_000, start_to_close_ms=AN_HOUR_MS)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +221,42 @@ def test_cancelled_activity_ends_its_job(cluster: Cluster, server: Server, start
 
 def wait_for_text(path: Path, text: str) -> None:
     wait_until(lambda: path.exists() and text in path.read_text(), f"{text!r} in {path.name}", LIMIT_S)
+
+
+def array_parent(cluster: Cluster, variables: Mapping[str, str], folder: Path, queue: str, *options: str) -> Process:
+    """Returns array_parent.py, which submits with these options of sbatch."""
+    solver = [str(SCRIPTS / "array.sh"), str(SCRIPTS.parent / "solver.sh"), "3"]
+    command = [sys.executable, str(SCRIPTS / "array_parent.py"), queue, str(folder / "tokens"), *options, *solver]
+    package = {"PYTHONPATH": str(ROOT / "bindings" / "python")}
+    return Process(command, cluster.variables | package | dict(variables), merge_stderr=True)
+
+
+def test_terminated_array_parent_submits_the_attempts_that_it_has_taken(
+    cluster: Cluster, server: Server, sdk_worker: SdkWorker, folder: Path, tmp_path: Path
+) -> None:
+    sbatch = HeldProgram(Path(requires(shutil.which("sbatch"), "sbatch")), tmp_path)
+    variables = job_variables(server)
+    variables["PATH"] = f"{sbatch.directory}:{variables['PATH']}"
+    queue = f"array-{uuid.uuid4()}"
+    with array_parent(cluster, variables, folder, queue, f"--output={folder}/%A-%a.log") as parent:
+        activity = EngineActivity(sdk_worker, "solve", queue, options=FOR_ARRAYS)
+        sbatch.wait()
+        os.kill(parent.pid, signal.SIGTERM)
+        time.sleep(0.5)  # the parent may end in this time, which it mustn't
+        sbatch.release()
+        assert parent.wait() == 0
+    assert activity.result() == 0
+    assert activity.attempt() == 1
+
+
+def test_array_parent_fails_the_attempts_that_it_cannot_submit(
+    cluster: Cluster, server: Server, sdk_worker: SdkWorker, folder: Path
+) -> None:
+    queue = f"array-{uuid.uuid4()}"
+    with array_parent(cluster, job_variables(server), folder, queue, "--partition=absent"):
+        activity = EngineActivity(sdk_worker, "solve", queue, options=FOR_ARRAYS)
+        wait_until(lambda: bool(activity.last_failure().message), "a failure", LIMIT_S)
+    assert "invalid partition" in activity.last_failure().message
 
 
 class Parent:

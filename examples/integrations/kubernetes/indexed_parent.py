@@ -7,17 +7,12 @@ indexed_job.yaml. `kubectl` needs the rights of role.yaml.
 """
 
 import asyncio
-import os
-import signal
 import sys
 from pathlib import Path
 
 import yaml
-from parent import SHUTDOWN, create_job
+from parent import create_job, run
 from temporalio import activity
-from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
-from temporalio.worker import Worker
 
 tokens: list[bytes] = []  # of the attempts that have no Job yet
 creating: "asyncio.Task[None] | None" = None  # creates the Job of these attempts
@@ -42,18 +37,6 @@ async def create_indexed_job() -> None:
     await create_job(secret, job, collected)
 
 
-async def main(task_queue: str) -> None:
-    config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "127.0.0.1:7233")
-    client = await Client.connect(**config)
-    terminated = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-    async with Worker(client, task_queue=task_queue, activities=[solve], graceful_shutdown_timeout=SHUTDOWN):
-        await terminated.wait()
-
-
 if __name__ == "__main__":
     manifest = Path(sys.argv[2])
-    asyncio.run(main(sys.argv[1]))
-    sys.stdout.flush()
-    os._exit(0)  # the SDK's threads can abort the exit of an interpreter
+    run(sys.argv[1], solve)

@@ -12,11 +12,11 @@ import os
 import signal
 import sys
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from temporalio import activity
@@ -77,18 +77,23 @@ async def solve(items: int) -> int:  # the type of the result: the exit code
     activity.raise_complete_async()
 
 
-async def main(task_queue: str) -> None:
+async def work(task_queue: str, function: Callable[..., Any]) -> None:
+    """Runs a worker with this activity until SIGTERM."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
     client = await Client.connect(**config)
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-    async with Worker(client, task_queue=task_queue, activities=[solve], graceful_shutdown_timeout=SHUTDOWN):
+    async with Worker(client, task_queue=task_queue, activities=[function], graceful_shutdown_timeout=SHUTDOWN):
         await terminated.wait()
+
+
+def run(task_queue: str, function: Callable[..., Any]) -> NoReturn:
+    asyncio.run(work(task_queue, function))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can abort the exit of an interpreter
 
 
 if __name__ == "__main__":
     manifest = Path(sys.argv[2])
-    asyncio.run(main(sys.argv[1]))
-    sys.stdout.flush()
-    os._exit(0)  # the SDK's threads can abort the exit of an interpreter
+    run(sys.argv[1], solve)

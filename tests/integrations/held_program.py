@@ -7,7 +7,7 @@ from integrations.journal import LIMIT_S
 
 
 class HeldProgram:
-    """Stands before a program in the PATH, by `directory`. It starts the program after `release`."""
+    """A script with the name of a program. With `directory` first in the PATH, it runs the program only after `release`."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.directory = folder / "held"

@@ -7,7 +7,7 @@ from integrations.journal import LIMIT_S
 
 
 class HeldProgram:
-    """A script with the name of a program. With `directory` first in the PATH, it runs the program only after `release`."""
+    """A script with the name of a program, in `directory`, for the PATH. It runs the program after `release`."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.directory = folder / "held"

@@ -11,7 +11,7 @@ import pytest
 from harness.activities import Kind
 from harness.fixtures import StartActivity
 from harness.orphans import ORPHANS, PROCESS_1, SUBREAPER
-from harness.program import Exec, StartProgram
+from harness.program import Exec, StartProgram, children_of
 from harness.requires import missing
 
 CONFIG = 66
@@ -61,8 +61,8 @@ def test_first_process_of_a_container_forwards_sigterm(start_program: StartProgr
     needs_process_namespaces()
     running = start_program(*ALONE, "--", "sh", "-c", "echo ready; exec sleep 600", launcher=PROCESS_1)
     running.line()
-    [child] = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    os.kill(int(child), signal.SIGTERM)
+    [child] = children_of(running.pid)
+    os.kill(child, signal.SIGTERM)
     assert running.ends() == 128 + signal.SIGTERM
 
 

@@ -18,7 +18,7 @@ from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment, star
 from harness.languages import linked
 from harness.paths import BUILD, ROOT
 from harness.polling import wait_until
-from harness.program import is_alive
+from harness.program import children_of, is_alive
 from harness.server import Server
 from harness.worker import SdkWorker
 
@@ -87,16 +87,11 @@ def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity,
         running.wait()
 
 
-def children(pid: int) -> list[int]:
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for each in lists for child in each.read_text().split()]
-
-
 def test_pool_ends_with_its_killed_holder(server: Server, start: StartActivity, tmp_path: Path) -> None:
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     with start_program(process_pool(1_000_000, tmp_path), activity.next_attempt(), server) as holder:
         holder.expect("up to item")
-        pool = children(holder.pid)
+        pool = children_of(holder.pid)
         assert len(pool) == 4
         os.kill(holder.pid, signal.SIGKILL)
         wait_until(lambda: not any(map(is_alive, pool)), "the pool's processes end")

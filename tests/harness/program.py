@@ -167,6 +167,15 @@ def parent_of(pid: int) -> int:
         return 0
 
 
+def children_of(pid: int) -> list[int]:
+    """Returns the child processes of a process, or [] if the process has ended."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, thread.read_text().split())
+    return found
+
+
 def is_alive(pid: int) -> bool:
     """Returns whether the process runs. A zombie doesn't count."""
     try:

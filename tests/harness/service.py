@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.orphans import PROCESS_1
 from harness.polling import WAIT_LIMIT_S, wait_until
-from harness.program import is_alive
+from harness.program import children_of, is_alive
 from harness.requires import missing
 
 
@@ -70,14 +70,6 @@ def _send(number: signal.Signals, processes: Iterable[int]) -> None:
 
 def _tree(pid: int) -> set[int]:
     return {pid}.union(*map(_tree, children_of(pid)))
-
-
-def children_of(pid: int) -> list[int]:
-    found: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, thread.read_text().split())
-    return found
 
 
 def _environment(pid: int) -> list[str]:

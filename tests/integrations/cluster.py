@@ -156,6 +156,11 @@ class Cluster(AbstractContextManager["Cluster"]):
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
         return done.stdout
 
+    def wait(self, namespace: str, condition: str, resource: str) -> None:
+        """Waits with `kubectl wait --for=CONDITION`."""
+        limit = f"--timeout={LIMIT_S:.0f}s"
+        self.kubectl(f"--namespace={namespace}", "wait", f"--for={condition}", resource, limit)
+
     def succeeds(self, *words: str) -> bool:
         return self._run(words).returncode == 0
 

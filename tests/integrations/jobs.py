@@ -108,6 +108,9 @@ class Jobs:
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl(f"--namespace={self.namespace}", *words, stdin=stdin)
 
+    def wait(self, condition: str, resource: str) -> None:
+        self.cluster.wait(self.namespace, condition, resource)
+
     def stop(self) -> None:
         """Lets the solvers finish."""
         (self.data / "stop").touch()

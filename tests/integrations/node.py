@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.network import Network
 from harness.paths import TESTS
 from harness.polling import WAIT_LIMIT_S, wait_until
-from harness.program import is_alive
+from harness.program import children_of, is_alive
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -99,20 +99,15 @@ class Node:
 
     def fail(self) -> None:
         """Kills all processes of the node at once, like a power failure."""
-        children = self._processes()
+        process_1 = children_of(self._process.pid)  # nothing, if the node has ended
         self._process.kill()
         self._process.wait()
         # Process 1 ends after all others.
-        wait_until(lambda: not any(map(is_alive, children)), f"the end of {self.name}")
+        wait_until(lambda: not any(map(is_alive, process_1)), f"the end of {self.name}")
 
     def kill(self, container: str) -> None:
         """Kills process 1 of a container by SIGKILL."""
-        [process_1] = self._processes()
+        [process_1] = children_of(self._process.pid)
         enter = ["nsenter", f"--target={process_1}", "--mount"]
         kill = ["ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container]
         subprocess.run([*enter, *kill], check=True, timeout=WAIT_LIMIT_S)
-
-    def _processes(self) -> list[int]:
-        """Returns process 1 of the node, unless it has ended."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]

@@ -44,8 +44,7 @@ class Pod:
 
     def wait(self, phase: str) -> None:
         """Waits until the pod has ended, for example as `Succeeded`."""
-        expected = f"--for=jsonpath={{.status.phase}}={phase}"
-        self._kubectl("wait", expected, f"pod/{self.name}", f"--timeout={LIMIT_S:.0f}s")
+        self.cluster.wait(self.namespace, f"jsonpath={{.status.phase}}={phase}", f"pod/{self.name}")
 
     def wait_for_restart(self, container: str) -> None:
         wait_until(lambda: self.container(container)["restartCount"] > 0, f"the restart of {container}", LIMIT_S)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -68,7 +67,7 @@ def jobs(cluster: Cluster, server: Server, tmp_path: Path) -> Iterator[Jobs]:
     cluster.kubectl("create", "namespace", namespace)
     with Proxy(server.port, host=cluster.host) as temporal:
         jobs = Jobs(cluster, temporal.address, data, namespace)
-        jobs.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={LIMIT_S:.0f}s")
+        jobs.wait("create", "serviceaccount/default")
         for manifest in FOR_ALL_JOBS:
             jobs.kubectl("apply", f"--filename={EXAMPLES / manifest}")
         yield jobs
@@ -302,7 +301,7 @@ def test_each_index_of_an_indexed_job_has_its_own_activity(
     activities[1].next_attempt()  # the pod has failed it, and nothing else
     jobs.stop()
     assert [activities[0].result(), activities[2].result()] == [0, 0]
-    jobs.kubectl("wait", "--for=condition=Failed", "job/solvers-1", f"--timeout={LIMIT_S:.0f}s")
+    jobs.wait("condition=Failed", "job/solvers-1")
     status = json.loads(jobs.kubectl("get", "job", "solvers-1", "--output=json"))["status"]
     assert (status["completedIndexes"], status["failedIndexes"]) == ("0,2", "1")
 
@@ -338,8 +337,7 @@ def test_parent_needs_only_the_rights_of_its_role(
         assert start_for(parent, jobs, sdk_worker).result() == 0
     job = jobs.kubectl("get", "jobs", "--output=jsonpath={.items[*].metadata.name}")
     jobs.kubectl("delete", "job", job)
-    secret_is_deleted = "--for=delete", f"secret/{job}", f"--timeout={LIMIT_S:.0f}s"
-    jobs.kubectl("wait", *secret_is_deleted)
+    jobs.wait("delete", f"secret/{job}")
 
 
 @pytest.mark.parametrize("parent", PARENTS)
@@ -350,11 +348,7 @@ def test_terminated_parent_completes_the_job_of_an_attempt_that_it_has_taken(
     path = {"PATH": f"{kubectl.directory}:{os.environ['PATH']}"}
     with jobs.parent(parent.script, parent.manifest, server.address, path) as process:
         activity = start_for(parent, jobs, sdk_worker)
-        kubectl.wait()
-        os.kill(process.pid, signal.SIGTERM)
-        time.sleep(0.5)  # the parent may end in this time, which it mustn't
-        kubectl.release()
-        assert process.wait() == 0
+        kubectl.outlive_sigterm(process)
     assert activity.result() == 0
     assert activity.attempt() == 1
 

@@ -15,9 +15,8 @@ from ray.cluster_utils import Cluster
 from temporalio.exceptions import CancelledError
 
 from harness.polling import wait_until
-from harness.program import is_alive, parent_of
+from harness.program import children_of, is_alive, parent_of
 from harness.server import Server
-from harness.service import children_of
 from harness.worker import SdkWorker
 from integrations.activities import ExampleWorker, ItemsActivity, environment
 from integrations.journal import LIMIT_S, Journal

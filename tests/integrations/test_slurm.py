@@ -5,9 +5,7 @@ import itertools
 import os
 import re
 import shutil
-import signal
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -240,11 +238,7 @@ def test_terminated_array_parent_submits_the_attempts_that_it_has_taken(
     queue = f"array-{uuid.uuid4()}"
     with array_parent(cluster, variables, folder, queue, f"--output={folder}/%A-%a.log") as parent:
         activity = EngineActivity(sdk_worker, "solve", queue, options=FOR_ARRAYS)
-        sbatch.wait()
-        os.kill(parent.pid, signal.SIGTERM)
-        time.sleep(0.5)  # the parent may end in this time, which it mustn't
-        sbatch.release()
-        assert parent.wait() == 0
+        sbatch.outlive_sigterm(parent)
     assert activity.result() == 0
     assert activity.attempt() == 1
 
